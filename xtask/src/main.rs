@@ -1,1 +1,42 @@
-fn main() {}
+//! `cargo xtask`: everything one does with the project, from nothing but Rust, a C compiler and Node.
+#![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
+
+mod bench;
+mod lint;
+mod run;
+mod test;
+mod tools;
+mod up;
+mod web;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, runs, tests and measures Marquee")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build the pages and the server, and run all of Marquee in one process
+    Up(up::Args),
+    /// Run every test: units, suites, browser pages, and the journey with stock ffmpeg and Chromium
+    Test(test::Args),
+    /// Formatting, clippy, proto lint and breaking check, house rules
+    Lint(lint::Args),
+    /// Measure, and print what docs/BENCHMARKS.md holds
+    Bench(bench::Args),
+}
+
+fn main() -> Result<()> {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Up(args) => up::run(args),
+        Command::Test(args) => test::run(args),
+        Command::Lint(args) => lint::run(args),
+        Command::Bench(args) => bench::run(args),
+    }
+}

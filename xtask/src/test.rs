@@ -1,0 +1,29 @@
+//! `cargo xtask test`: one command, everything that must hold on one machine.
+
+use anyhow::Result;
+
+use crate::run::{cargo, check, program, top};
+use crate::{tools, web};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Options of `cargo test`, for example `-p marquee-rtmp` in place of the whole workspace
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    options: Vec<String>,
+}
+
+pub(crate) fn run(args: Args) -> Result<()> {
+    tools::require(&[&tools::CC, &tools::NODE, &tools::NPM, &tools::FFMPEG, &tools::CHROMIUM])?;
+    web::build()?;
+    if args.options.is_empty() {
+        check(program("npm", &top().join("web")).args(["test", "--silent"]))?;
+    }
+    // The journeys start the real binary.
+    check(cargo().args(["build", "--package", "marquee"]))?;
+    let mut test = cargo();
+    test.args(["test", "--no-fail-fast"]);
+    if args.options.is_empty() {
+        test.arg("--workspace");
+    }
+    check(test.args(&args.options))
+}
