@@ -1,0 +1,15 @@
+use std::sync::OnceLock;
+
+static SOURCE: OnceLock<fn() -> Option<String>> = OnceLock::new();
+
+/// Says where the trace id of the running task comes from; the first call counts.
+///
+/// Called by `marquee-telemetry`, which stands above this crate.
+pub fn set_trace_id_source(source: fn() -> Option<String>) {
+    let _ = SOURCE.set(source);
+}
+
+/// The trace id of the running task, when there is a trace.
+pub(crate) fn trace_id() -> Option<String> {
+    SOURCE.get().and_then(|source| source())
+}
