@@ -1,0 +1,371 @@
+//! Samples into parts, parts into segments: where to cut, and the numbers that go on for the life of a stream.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Config, Output, Segment, State, Warning};
+use crate::fmp4::{AUDIO_TRACK, Run, Sample, VIDEO_TIMESCALE, VIDEO_TRACK, Writer};
+use crate::timeline::ticks_to_micros;
+use crate::{Part, SegmentRecord, UtcMicros};
+
+/// What a sample costs beside its bytes, so that a flood of empty ones is bounded too.
+const SAMPLE_COST: u64 = 128;
+/// A segment may be this much longer than its target duration, since EXTINF is rounded (RFC 8216bis 4.4.3.1).
+const ROUNDING_US: i64 = 490_000;
+
+/// A picture with its time in ticks of 1/90000 s.
+#[derive(Debug)]
+pub(super) struct Picture {
+    pub(super) dts: i64,
+    pub(super) pts: i64,
+    pub(super) keyframe: bool,
+    pub(super) data: Bytes,
+}
+
+/// The tracks of a generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) video: bool,
+    /// Timescale and samples per frame.
+    pub(super) audio: Option<(u32, u32)>,
+}
+
+#[derive(Debug)]
+struct Open {
+    start_us: i64,
+    program_date_time: UtcMicros,
+    discontinuity: bool,
+    independent: bool,
+    parts: Vec<Arc<Part>>,
+    bytes: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Segmenter {
+    target_us: i64,
+    part_target_us: i64,
+    max_bytes: u64,
+    state: State,
+    generation: u32,
+    layout: Layout,
+    writer: Writer,
+    video: Run,
+    /// The newest picture waits for the next one, which tells its duration.
+    held: Option<Picture>,
+    audio: Run,
+    audio_end: i64,
+    part_start_us: i64,
+    cost: u64,
+    open: Option<Open>,
+    discontinuity: bool,
+    /// Wall clock minus media time.
+    program_anchor: Option<i64>,
+    cut_at_keyframe: bool,
+}
+
+impl Segmenter {
+    pub(super) fn new(config: &Config, state: State) -> Self {
+        let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
+        Self {
+            target_us: micros(config.segment_target),
+            part_target_us: micros(config.part_target),
+            max_bytes: config.max_segment_bytes,
+            state,
+            generation: 0,
+            layout: Layout {
+                video: false,
+                audio: None,
+            },
+            writer: Writer::default(),
+            video: Run::new(VIDEO_TRACK),
+            held: None,
+            audio: Run::new(AUDIO_TRACK),
+            audio_end: 0,
+            part_start_us: 0,
+            cost: 0,
+            open: None,
+            discontinuity: false,
+            program_anchor: None,
+            cut_at_keyframe: false,
+        }
+    }
+
+    pub(super) fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The longest a segment can be once the target duration is fixed.
+    pub(super) fn max_segment_us(&self) -> Option<i64> {
+        let target = i64::from(self.state.target_duration?);
+        Some(target * 1_000_000 + ROUNDING_US)
+    }
+
+    /// Starts the next generation; all samples of the one before must have been closed. Returns its number.
+    pub(super) fn begin(&mut self, layout: Layout) -> u32 {
+        self.generation = self.state.next_generation;
+        self.state.next_generation += 1;
+        self.layout = layout;
+        self.discontinuity = self.state.next_msn > 0;
+        self.cut_at_keyframe = false;
+        self.generation
+    }
+
+    /// Media time no longer follows the wall clock as before: cuts at the next keyframe, with a discontinuity.
+    pub(super) fn splice(&mut self) {
+        self.cut_at_keyframe = true;
+    }
+
+    /// After [`Self::close`] at the end of a publish.
+    pub(super) fn forget_wall_clock(&mut self) {
+        self.program_anchor = None;
+    }
+
+    pub(super) fn picture(
+        &mut self,
+        picture: Picture,
+        nominal: i64,
+        now: UtcMicros,
+        out: &mut Vec<Output>,
+    ) {
+        let at_us = ticks_to_micros(picture.dts, VIDEO_TIMESCALE);
+        if let Some(held) = self.held.take() {
+            let held_us = ticks_to_micros(held.dts, VIDEO_TIMESCALE);
+            // A gap before this picture would make the segment too long: the held one starts the next.
+            if self.is_too_long(at_us) && self.has_content_before(held_us) {
+                self.close_segment(held_us, out);
+                self.warn_cut(held.keyframe, out);
+                self.open(held_us, held.keyframe, now);
+            }
+            self.take_video(held, picture.dts);
+            let end_us = ticks_to_micros(picture.dts + nominal, VIDEO_TIMESCALE);
+            self.cut(at_us, end_us, picture.keyframe, now, out);
+        }
+        if self.open.is_none() {
+            self.open(at_us, picture.keyframe, now);
+        }
+        self.held = Some(picture);
+    }
+
+    pub(super) fn sound(&mut self, start: i64, data: Bytes, now: UtcMicros, out: &mut Vec<Output>) {
+        let Some((timescale, samples)) = self.layout.audio else {
+            return;
+        };
+        let at_us = ticks_to_micros(start, timescale);
+        if self.layout.video {
+            self.cut_while_pictures_stall(at_us, now, out);
+        } else if self.open.is_some() {
+            let end_us = ticks_to_micros(start + i64::from(samples), timescale);
+            self.cut(at_us, end_us, true, now, out);
+        }
+        if !self.layout.video && self.open.is_none() {
+            self.open(at_us, true, now);
+        }
+        if self.audio.samples.is_empty() {
+            self.audio.start = start;
+        } else if start > self.audio_end
+            && let Some(last) = self.audio.samples.last_mut()
+        {
+            last.duration = last.duration.saturating_add((start - self.audio_end) as u32);
+        }
+        self.audio_end = start + i64::from(samples);
+        self.cost += data.len() as u64 + SAMPLE_COST;
+        self.audio.samples.push(Sample {
+            data,
+            duration: samples,
+            composition: 0,
+            sync: true,
+        });
+    }
+
+    /// Closes what is open: at the given decode time of the next picture, else where the last sample ends.
+    pub(super) fn close(&mut self, next_dts: Option<i64>, nominal: i64, out: &mut Vec<Output>) {
+        let video_end = self.held.take().map(|held| {
+            let end = next_dts.unwrap_or(held.dts + nominal).max(held.dts + 1);
+            self.take_video(held, end);
+            ticks_to_micros(end, VIDEO_TIMESCALE)
+        });
+        let audio_end = self.audio_end_us();
+        let boundary = match (self.layout.video, video_end) {
+            (true, Some(end)) => Some(end),
+            // Sound after the last picture, if there is any.
+            _ => audio_end,
+        };
+        if let Some(open) = &self.open
+            && let Some(boundary) = boundary
+            && boundary > open.start_us
+        {
+            self.close_segment(boundary, out);
+        }
+        self.open = None;
+        self.video.samples.clear();
+        self.audio.samples.clear();
+        self.cost = 0;
+    }
+
+    fn audio_end_us(&self) -> Option<i64> {
+        let (timescale, _) = self.layout.audio?;
+        Some(ticks_to_micros(self.audio_end, timescale))
+    }
+
+    fn is_too_long(&self, end_us: i64) -> bool {
+        match (&self.open, self.max_segment_us()) {
+            (Some(open), Some(max)) => end_us - open.start_us > max,
+            _ => false,
+        }
+    }
+
+    fn has_content_before(&self, at_us: i64) -> bool {
+        self.open.as_ref().is_some_and(|open| open.start_us < at_us)
+    }
+
+    fn take_video(&mut self, picture: Picture, next_dts: i64) {
+        if self.video.samples.is_empty() {
+            self.video.start = picture.dts;
+        }
+        self.cost += picture.data.len() as u64 + SAMPLE_COST;
+        let composition = (picture.pts - picture.dts).clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+        self.video.samples.push(Sample {
+            duration: u32::try_from(next_dts - picture.dts).unwrap_or(1),
+            composition: composition as i32,
+            sync: picture.keyframe,
+            data: picture.data,
+        });
+    }
+
+    /// Decides what ends at `at_us`, before a sample that would end at `end_us`.
+    fn cut(&mut self, at_us: i64, end_us: i64, keyframe: bool, now: UtcMicros, out: &mut Vec<Output>) {
+        let Some(open) = &self.open else {
+            return;
+        };
+        let duration = at_us - open.start_us;
+        // A segment that could not start with a keyframe ends at the next one, so that the following start with one again.
+        let is_full = duration >= self.target_us - self.target_us / 10 || !open.independent;
+        let wanted = keyframe && (is_full || self.cut_at_keyframe);
+        let forced = self.is_too_long(end_us) || open.bytes + self.cost > self.max_bytes;
+        if wanted || forced {
+            self.close_segment(at_us, out);
+            self.warn_cut(keyframe, out);
+            if keyframe && self.cut_at_keyframe {
+                self.cut_at_keyframe = false;
+                self.discontinuity = true;
+                self.program_anchor = None;
+            }
+            self.open(at_us, keyframe, now);
+            return;
+        }
+        // To the nearest whole frame.
+        let part_us = (at_us - self.part_start_us) + (end_us - at_us) / 2;
+        if part_us >= self.part_target_us || keyframe && self.layout.video {
+            self.close_part(at_us, out);
+        }
+    }
+
+    /// Sound goes on while no picture comes: the segment cannot wait for the next picture for ever.
+    fn cut_while_pictures_stall(&mut self, at_us: i64, now: UtcMicros, out: &mut Vec<Output>) {
+        let over_bytes =
+            |open: &Open| open.bytes + self.cost > self.max_bytes.saturating_mul(2);
+        let stalled = self.is_too_long(at_us) || self.open.as_ref().is_some_and(over_bytes);
+        if !stalled || !self.has_content_before(at_us) {
+            return;
+        }
+        if let Some(held) = self.held.take() {
+            let at = (i128::from(at_us) * i128::from(VIDEO_TIMESCALE) / 1_000_000) as i64;
+            let end = at.max(held.dts + 1);
+            self.take_video(held, end);
+        }
+        self.close_segment(at_us, out);
+        self.warn_cut(false, out);
+        self.open(at_us, false, now);
+    }
+
+    fn warn_cut(&self, keyframe: bool, out: &mut Vec<Output>) {
+        if !keyframe {
+            let msn = self.state.next_msn;
+            out.push(Output::Warning(Warning::CutWithoutKeyframe { msn }));
+        }
+    }
+
+    fn open(&mut self, start_us: i64, independent: bool, now: UtcMicros) {
+        let anchor = *self.program_anchor.get_or_insert_with(|| {
+            let earliest = self.state.program_end.unwrap_or(UtcMicros(i64::MIN));
+            now.max(earliest).0 - start_us
+        });
+        self.part_start_us = start_us;
+        self.open = Some(Open {
+            start_us,
+            program_date_time: UtcMicros(start_us.saturating_add(anchor)),
+            discontinuity: std::mem::take(&mut self.discontinuity),
+            independent,
+            parts: Vec::with_capacity(16),
+            bytes: 0,
+        });
+    }
+
+    fn close_part(&mut self, end_us: i64, out: &mut Vec<Output>) {
+        let Some(open) = &mut self.open else {
+            return;
+        };
+        let starts_with_keyframe = self.video.samples.first().is_some_and(|sample| sample.sync);
+        let Some(mut part) = self.writer.write([&mut self.video, &mut self.audio]) else {
+            return;
+        };
+        self.cost = 0;
+        part.msn = self.state.next_msn;
+        part.index = open.parts.len() as u32;
+        part.generation = self.generation;
+        part.duration_us = end_us - self.part_start_us;
+        part.independent = starts_with_keyframe || !self.layout.video;
+        self.part_start_us = end_us;
+        open.bytes += part.len() as u64;
+        let part = Arc::new(part);
+        open.parts.push(Arc::clone(&part));
+        out.push(Output::Part(part));
+    }
+
+    fn close_segment(&mut self, end_us: i64, out: &mut Vec<Output>) {
+        self.close_part(end_us, out);
+        let Some(open) = self.open.take() else {
+            return;
+        };
+        if open.parts.is_empty() {
+            self.discontinuity |= open.discontinuity;
+            return;
+        }
+        let duration_us = end_us - open.start_us;
+        let target = *self
+            .state
+            .target_duration
+            .get_or_insert_with(|| target_duration(self.target_us, duration_us));
+        self.state.media_end_us = self
+            .state
+            .media_end_us
+            .max(end_us)
+            .max(self.audio_end_us().unwrap_or(0));
+        self.state.program_end = Some(open.program_date_time.plus(duration_us));
+        let record = SegmentRecord {
+            msn: self.state.next_msn,
+            generation: self.generation,
+            discontinuity: open.discontinuity,
+            independent: open.independent,
+            duration_us,
+            program_date_time: open.program_date_time,
+            bytes: open.bytes,
+            media_end_us: self.state.media_end_us,
+            target_duration: target,
+        };
+        self.state.next_msn += 1;
+        out.push(Output::Segment(Segment {
+            record,
+            parts: open.parts,
+        }));
+    }
+}
+
+/// Fixed by the first segment for the life of the stream: the wanted length, or the keyframe interval if that is longer,
+/// with some room for intervals that are not all the same.
+fn target_duration(wanted_us: i64, first_us: i64) -> u32 {
+    let wanted = wanted_us.saturating_add(500_000) / 1_000_000;
+    let first = first_us.saturating_add(700_000) / 1_000_000;
+    u32::try_from(wanted.max(first).max(1)).unwrap_or(u32::MAX)
+}
