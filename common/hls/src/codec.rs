@@ -42,6 +42,20 @@ impl VideoConfig {
         }
     }
 
+    /// The parameter sets as length-prefixed NAL units, as they may stand in front of a keyframe's own.
+    pub(crate) fn in_band(&self) -> Bytes {
+        match self {
+            Self::Avc(avc) => avc.in_band(),
+        }
+    }
+
+    /// How many bytes of an access unit must stay in front of parameter sets.
+    pub(crate) fn delimiter_len(&self, access_unit: &Bytes) -> usize {
+        match self {
+            Self::Avc(avc) => avc.delimiter_len(access_unit),
+        }
+    }
+
     /// Frames per second, when the parameter sets tell.
     pub fn frame_rate(&self) -> Option<FrameRate> {
         match self {

@@ -377,10 +377,11 @@ impl Packager {
         };
         let (video, audio) = (tracks.video.as_ref(), tracks.audio.as_ref());
         let bytes = write_init(video, audio)?;
-        let generation = self.segmenter.begin(Layout {
+        let layout = Layout {
             video: video.is_some(),
             audio: audio.map(|audio| (audio.sample_rate(), audio.samples_per_frame())),
-        });
+        };
+        let generation = self.segmenter.begin(layout, video);
         let codecs: Vec<String> = [video.map(VideoConfig::codec), audio.map(AudioConfig::codec)]
             .into_iter()
             .flatten()

@@ -1,6 +1,6 @@
 //! H.264: the AVCDecoderConfigurationRecord and what its sequence parameter set tells (ITU-T H.264 7.3.2.1.1, E.1.1).
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::bits::Bits;
 use crate::{Error, Result};
@@ -83,6 +83,9 @@ impl Avc {
             return Err(Error::MalformedAvc("no picture parameter set"));
         }
         let parsed = Sps::parse(first)?;
+        if length_size == 1 && sps.iter().chain(&pps).any(|set| set.len() > 255) {
+            return Err(Error::MalformedAvc("a parameter set longer than its length prefix allows"));
+        }
         Ok(Self {
             width: parsed.width,
             height: parsed.height,
@@ -94,6 +97,29 @@ impl Avc {
             sps,
             pps,
         })
+    }
+
+    pub(super) fn in_band(&self) -> Bytes {
+        let mut units = BytesMut::new();
+        for set in self.sps.iter().chain(&self.pps) {
+            // A record's sets are shorter than 2^16, and parsing refused those that one byte cannot tell the length of.
+            units.put_uint(set.len() as u64, usize::from(self.length_size));
+            units.put_slice(set);
+        }
+        units.freeze()
+    }
+
+    /// The length of a leading access unit delimiter, which is always the first NAL unit (ITU-T H.264 7.4.1.2.3).
+    pub(super) fn delimiter_len(&self, access_unit: &[u8]) -> usize {
+        const ACCESS_UNIT_DELIMITER: u8 = 9;
+        let prefix = usize::from(self.length_size);
+        let Some(length) = access_unit.get(..prefix) else {
+            return 0;
+        };
+        let length = length.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+        let is_delimiter = access_unit.get(prefix).is_some_and(|b| b & 0x1f == ACCESS_UNIT_DELIMITER);
+        let end = prefix + length;
+        if is_delimiter && end <= access_unit.len() { end } else { 0 }
     }
 
     pub(super) fn codec(&self) -> String {

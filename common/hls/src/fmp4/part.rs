@@ -51,6 +51,8 @@ impl Part {
 /// One coded frame with its place in the track's timescale.
 #[derive(Debug)]
 pub(crate) struct Sample {
+    /// Written before the data; mostly empty.
+    pub(crate) head: Bytes,
     pub(crate) data: Bytes,
     pub(crate) duration: u32,
     pub(crate) composition: i32,
@@ -64,6 +66,12 @@ pub(crate) struct Run {
     /// Decode time of the first sample, in the track's timescale.
     pub(crate) start: i64,
     pub(crate) samples: Vec<Sample>,
+}
+
+impl Sample {
+    fn len(&self) -> usize {
+        self.head.len() + self.data.len()
+    }
 }
 
 impl Run {
@@ -101,7 +109,7 @@ impl Writer {
         for (run, layout) in runs.iter().zip(&layouts) {
             if layout.traf_len > 0 {
                 layout.write(run, moof_len + 8 + payload, &mut boxes);
-                payload += run.samples.iter().map(|sample| sample.data.len()).sum::<usize>();
+                payload += run.samples.iter().map(Sample::len).sum::<usize>();
             }
         }
         // A part is bounded far below 4 GiB by the segmenter.
@@ -109,7 +117,12 @@ impl Writer {
         let mut chunks = Vec::with_capacity(1 + count);
         chunks.push(boxes.freeze());
         for run in runs {
-            chunks.extend(run.samples.drain(..).map(|sample| sample.data));
+            for sample in run.samples.drain(..) {
+                if !sample.head.is_empty() {
+                    chunks.push(sample.head);
+                }
+                chunks.push(sample.data);
+            }
         }
         Some(Part::new(chunks))
     }
@@ -191,7 +204,7 @@ impl Layout {
             if self.trun_flags & DURATION != 0 {
                 buffer.put_u32(sample.duration);
             }
-            buffer.put_u32(sample.data.len() as u32);
+            buffer.put_u32(sample.len() as u32);
             if self.trun_flags & FLAGS != 0 {
                 buffer.put_u32(flags(sample));
             }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::{Config, Output, Segment, State, Warning};
 use crate::fmp4::{AUDIO_TRACK, Run, Sample, VIDEO_TIMESCALE, VIDEO_TRACK, Writer};
 use crate::timeline::ticks_to_micros;
-use crate::{Part, SegmentRecord, UtcMicros};
+use crate::{Part, SegmentRecord, UtcMicros, VideoConfig};
 
 /// What a sample costs beside its bytes, so that a flood of empty ones is bounded too.
 const SAMPLE_COST: u64 = 128;
@@ -49,6 +49,7 @@ pub(super) struct Segmenter {
     state: State,
     generation: u32,
     layout: Layout,
+    repeated: Option<VideoConfig>,
     writer: Writer,
     video: Run,
     /// The newest picture waits for the next one, which tells its duration.
@@ -77,6 +78,7 @@ impl Segmenter {
                 video: false,
                 audio: None,
             },
+            repeated: None,
             writer: Writer::default(),
             video: Run::new(VIDEO_TRACK),
             held: None,
@@ -102,10 +104,13 @@ impl Segmenter {
     }
 
     /// Starts the next generation; all samples of the one before must have been closed. Returns its number.
-    pub(super) fn begin(&mut self, layout: Layout) -> u32 {
+    pub(super) fn begin(&mut self, layout: Layout, video: Option<&VideoConfig>) -> u32 {
         self.generation = self.state.next_generation;
         self.state.next_generation += 1;
         self.layout = layout;
+        // libavformat reads only the first initialization segment of a playlist: from the second on, segments carry the
+        // parameter sets as well, so that its players survive another resolution.
+        self.repeated = video.filter(|_| self.generation > 0).cloned();
         self.discontinuity = self.state.next_msn > 0;
         self.cut_at_keyframe = false;
         self.generation
@@ -171,6 +176,7 @@ impl Segmenter {
         self.audio_end = start + i64::from(samples);
         self.cost += data.len() as u64 + SAMPLE_COST;
         self.audio.samples.push(Sample {
+            head: Bytes::new(),
             data,
             duration: samples,
             composition: 0,
@@ -225,12 +231,29 @@ impl Segmenter {
         }
         self.cost += picture.data.len() as u64 + SAMPLE_COST;
         let composition = (picture.pts - picture.dts).clamp(i64::from(i32::MIN), i64::from(i32::MAX));
+        let (head, data) = self.with_parameter_sets(picture.keyframe, picture.data);
         self.video.samples.push(Sample {
+            head,
             duration: u32::try_from(next_dts - picture.dts).unwrap_or(1),
             composition: composition as i32,
             sync: picture.keyframe,
-            data: picture.data,
+            data,
         });
+    }
+
+    /// Puts the parameter sets before the keyframe that starts a segment, where this generation repeats them.
+    fn with_parameter_sets(&self, keyframe: bool, data: Bytes) -> (Bytes, Bytes) {
+        let starts_segment = self.video.samples.is_empty()
+            && self.open.as_ref().is_some_and(|open| open.parts.is_empty());
+        match &self.repeated {
+            Some(video) if keyframe && starts_segment => {
+                let delimiter = video.delimiter_len(&data);
+                let mut head = BytesMut::from(&data[..delimiter]);
+                head.extend_from_slice(&video.in_band());
+                (head.freeze(), data.slice(delimiter..))
+            }
+            _ => (Bytes::new(), data),
+        }
     }
 
     /// Decides what ends at `at_us`, before a sample that would end at `end_us`.
