@@ -172,7 +172,4 @@ pub enum Error {
         /// playing, publishing ...
         state: &'static str,
     },
-    /// An error was returned before; the session takes nothing more.
-    #[error("session is over")]
-    Closed,
 }

@@ -299,7 +299,7 @@ impl Reader {
         let malformed = |why| Error::MalformedControl { what: message.kind.name(), why };
         let value = || {
             let bytes: &[u8] = message.payload.get(..4).ok_or_else(|| malformed("shorter than 4 bytes"))?;
-            Ok(read_u32(bytes))
+            Ok::<u32, Error>(read_u32(bytes))
         };
         match message.kind {
             Kind::SET_CHUNK_SIZE => match value()? {

@@ -1,0 +1,14 @@
+//! The server's side of a connection: encoders publish to it, players play from it.
+
+mod event;
+mod reply;
+mod session;
+mod stream;
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod tests;
+
+pub use event::{ConnectRequest, Event, PlayRequest, PublishKind, PublishRequest, Rejection, RequestId};
+pub use session::ServerSession;
