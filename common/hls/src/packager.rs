@@ -179,6 +179,8 @@ pub struct Packager {
     clock: Clock,
     segmenter: Segmenter,
     warned: Warned,
+    /// What a frame that was refused had completed.
+    undelivered: Vec<Output>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -231,6 +233,7 @@ impl Packager {
             phase: Phase::Probing(Probe::default()),
             segmenter,
             warned: Warned::default(),
+            undelivered: Vec::new(),
         }
     }
 
@@ -262,9 +265,19 @@ impl Packager {
     /// [`Error::KeyframeInterval`] if no keyframe came for too long, [`Error::Container`]. The publisher is to be refused;
     /// [`Self::interrupt`] still gives out what was received.
     pub fn push_frame(&mut self, frame: Frame, now: UtcMicros) -> Result<Vec<Output>> {
-        let mut out = Vec::new();
-        if frame.data.is_empty() || !self.has_config(frame.track, &mut out) {
-            return Ok(out);
+        let mut out = std::mem::take(&mut self.undelivered);
+        match self.take_frame(frame, now, &mut out) {
+            Ok(()) => Ok(out),
+            Err(error) => {
+                self.undelivered = out;
+                Err(error)
+            }
+        }
+    }
+
+    fn take_frame(&mut self, frame: Frame, now: UtcMicros, out: &mut Vec<Output>) -> Result<()> {
+        if frame.data.is_empty() || !self.has_config(frame.track, out) {
+            return Ok(());
         }
         if let Some(max) = self.segmenter.max_segment_us() {
             self.clock.limit_forward(max / 1_000);
@@ -272,7 +285,7 @@ impl Packager {
         let placed = self.clock.place(frame.track, frame.dts_ms);
         let arrived = Arrived { placed, frame, now };
         match &mut self.phase {
-            Phase::Running(_) => self.run(arrived, &mut out)?,
+            Phase::Running(_) => self.run(arrived, out)?,
             Phase::Probing(probe) => {
                 if !probe.push(arrived) && !self.warned.before_keyframe {
                     self.warned.before_keyframe = true;
@@ -283,17 +296,17 @@ impl Packager {
                 }
                 let video_announced = self.announced.video.is_some();
                 if probe.is_decided(&self.config, self.expected, video_announced) {
-                    self.begin(&mut out)?;
+                    self.begin(out)?;
                 }
             }
         }
-        Ok(out)
+        Ok(())
     }
 
     /// The publisher is gone: gives out all that was received, as a last, shorter segment. The next frame begins a new
     /// generation with a discontinuity; its sequence headers must be pushed again.
     pub fn interrupt(&mut self) -> Vec<Output> {
-        let mut out = Vec::new();
+        let mut out = std::mem::take(&mut self.undelivered);
         if let Phase::Probing(_) = self.phase {
             // A publish shorter than the wait for missing tracks. There is nobody left to refuse.
             let _ = self.begin(&mut out);

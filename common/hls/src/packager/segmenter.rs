@@ -134,13 +134,16 @@ impl Segmenter {
         out: &mut Vec<Output>,
     ) {
         let at_us = ticks_to_micros(picture.dts, VIDEO_TIMESCALE);
+        if self.is_overfull() {
+            return;
+        }
         if let Some(held) = self.held.take() {
             let held_us = ticks_to_micros(held.dts, VIDEO_TIMESCALE);
             // A gap before this picture would make the segment too long: the held one starts the next.
             if self.is_too_long(at_us) && self.has_content_before(held_us) {
-                self.close_segment(held_us, out);
+                let boundary = self.close_segment(held_us, out);
                 self.warn_cut(held.keyframe, out);
-                self.open(held_us, held.keyframe, now);
+                self.open(boundary, held.keyframe, now);
             }
             self.take_video(held, picture.dts);
             let end_us = ticks_to_micros(picture.dts + nominal, VIDEO_TIMESCALE);
@@ -156,9 +159,13 @@ impl Segmenter {
         let Some((timescale, samples)) = self.layout.audio else {
             return;
         };
+        if self.is_overfull() {
+            return;
+        }
         let at_us = ticks_to_micros(start, timescale);
         if self.layout.video {
-            self.cut_while_pictures_stall(at_us, now, out);
+            let end_us = ticks_to_micros(start + i64::from(samples), timescale);
+            self.cut_while_pictures_stall(at_us, end_us, now, out);
         } else if self.open.is_some() {
             let end_us = ticks_to_micros(start + i64::from(samples), timescale);
             self.cut(at_us, end_us, true, now, out);
@@ -221,8 +228,17 @@ impl Segmenter {
         }
     }
 
+    fn bytes_held(&self) -> u64 {
+        self.cost + self.open.as_ref().map_or(0, |open| open.bytes)
+    }
+
+    /// Whether timestamps that stand still keep the open segment from being cut.
+    fn is_overfull(&self) -> bool {
+        self.bytes_held() > self.max_bytes.saturating_mul(2)
+    }
+
     fn has_content_before(&self, at_us: i64) -> bool {
-        self.open.as_ref().is_some_and(|open| open.start_us < at_us)
+        self.open.is_some() && self.part_start_us < at_us
     }
 
     fn take_video(&mut self, picture: Picture, next_dts: i64) {
@@ -262,19 +278,23 @@ impl Segmenter {
             return;
         };
         let duration = at_us - open.start_us;
+        // A track that lags behind the cut that the other made.
+        if at_us <= self.part_start_us {
+            return;
+        }
         // A segment that could not start with a keyframe ends at the next one, so that the following start with one again.
         let is_full = duration >= self.target_us - self.target_us / 10 || !open.independent;
         let wanted = keyframe && (is_full || self.cut_at_keyframe);
-        let forced = self.is_too_long(end_us) || open.bytes + self.cost > self.max_bytes;
+        let forced = self.is_too_long(end_us) || self.bytes_held() > self.max_bytes;
         if wanted || forced {
-            self.close_segment(at_us, out);
+            let boundary = self.close_segment(at_us, out);
             self.warn_cut(keyframe, out);
             if keyframe && self.cut_at_keyframe {
                 self.cut_at_keyframe = false;
                 self.discontinuity = true;
                 self.program_anchor = None;
             }
-            self.open(at_us, keyframe, now);
+            self.open(boundary, keyframe, now);
             return;
         }
         // To the nearest whole frame.
@@ -285,11 +305,15 @@ impl Segmenter {
     }
 
     /// Sound goes on while no picture comes: the segment cannot wait for the next picture for ever.
-    fn cut_while_pictures_stall(&mut self, at_us: i64, now: UtcMicros, out: &mut Vec<Output>) {
-        let over_bytes =
-            |open: &Open| open.bytes + self.cost > self.max_bytes.saturating_mul(2);
-        let stalled = self.is_too_long(at_us) || self.open.as_ref().is_some_and(over_bytes);
-        if !stalled || !self.has_content_before(at_us) {
+    fn cut_while_pictures_stall(
+        &mut self,
+        at_us: i64,
+        end_us: i64,
+        now: UtcMicros,
+        out: &mut Vec<Output>,
+    ) {
+        let stalled = self.is_too_long(end_us) || self.bytes_held() > self.max_bytes;
+        if !stalled || at_us <= self.part_start_us || self.open.is_none() {
             return;
         }
         if let Some(held) = self.held.take() {
@@ -297,9 +321,9 @@ impl Segmenter {
             let end = at.max(held.dts + 1);
             self.take_video(held, end);
         }
-        self.close_segment(at_us, out);
+        let boundary = self.close_segment(at_us, out);
         self.warn_cut(false, out);
-        self.open(at_us, false, now);
+        self.open(boundary, false, now);
     }
 
     fn warn_cut(&self, keyframe: bool, out: &mut Vec<Output>) {
@@ -346,14 +370,20 @@ impl Segmenter {
         out.push(Output::Part(part));
     }
 
-    fn close_segment(&mut self, end_us: i64, out: &mut Vec<Output>) {
+    /// Ends the segment, at the latest where its target duration allows. Returns where the next one starts.
+    fn close_segment(&mut self, end_us: i64, out: &mut Vec<Output>) -> i64 {
+        let latest = match (&self.open, self.max_segment_us()) {
+            (Some(open), Some(max)) => open.start_us + max,
+            _ => i64::MAX,
+        };
+        let end_us = end_us.min(latest);
         self.close_part(end_us, out);
         let Some(open) = self.open.take() else {
-            return;
+            return end_us;
         };
         if open.parts.is_empty() {
             self.discontinuity |= open.discontinuity;
-            return;
+            return end_us;
         }
         let duration_us = end_us - open.start_us;
         let target = *self
@@ -382,6 +412,7 @@ impl Segmenter {
             record,
             parts: open.parts,
         }));
+        end_us
     }
 }
 
