@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use prost::Message as _;
-
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=marquee");
     println!("cargo:rerun-if-changed=google");
@@ -12,17 +10,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     collect(Path::new("marquee"), &mut files)?;
     files.sort();
 
-    let descriptors = protox::Compiler::new(["."])?
-        .include_source_info(true)
-        .include_imports(true)
-        .open_files(&files)?
-        .file_descriptor_set();
+    let mut compiler = protox::Compiler::new(["."])?;
+    compiler.include_source_info(true).include_imports(true).open_files(&files)?;
     let out = PathBuf::from(std::env::var("OUT_DIR")?).join("marquee.bin");
-    std::fs::write(out, descriptors.encode_to_vec())?;
+    // Encoded by protox and not by way of prost's types, which have no place for extension options (access, http).
+    std::fs::write(out, compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure()
         .bytes(".")
-        .compile_fds(descriptors)?;
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 
