@@ -95,21 +95,29 @@ impl Value {
     /// The properties of an object of any kind.
     pub fn properties(&self) -> Option<&[(String, Value)]> {
         match self {
-            Value::Object(properties) | Value::EcmaArray(properties) | Value::TypedObject { properties, .. } => {
-                Some(properties)
-            }
+            Value::Object(properties)
+            | Value::EcmaArray(properties)
+            | Value::TypedObject { properties, .. } => Some(properties),
             _ => None,
         }
     }
 
     /// A property by its name.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.properties()?.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+        self.properties()?
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value)
     }
 
     /// An object of named values.
     pub fn object<const N: usize>(properties: [(&str, Value); N]) -> Self {
-        Value::Object(properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+        Value::Object(
+            properties
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect(),
+        )
     }
 }
 
@@ -223,9 +231,14 @@ impl Decoder {
 
     fn text(&self, data: &mut &[u8], length: usize) -> Result<String, Error> {
         if length > self.limits.string_bytes {
-            return Err(Error::StringTooLong { length, max: self.limits.string_bytes });
+            return Err(Error::StringTooLong {
+                length,
+                max: self.limits.string_bytes,
+            });
         }
-        let (text, rest) = data.split_at_checked(length).ok_or(Error::Truncated("a string"))?;
+        let (text, rest) = data
+            .split_at_checked(length)
+            .ok_or(Error::Truncated("a string"))?;
         *data = rest;
         Ok(String::from_utf8_lossy(text).into_owned())
     }
@@ -276,7 +289,10 @@ pub fn encode(value: &Value, out: &mut impl BufMut) {
                 encode(element, out);
             }
         }
-        Value::Date { milliseconds, time_zone } => {
+        Value::Date {
+            milliseconds,
+            time_zone,
+        } => {
             out.put_u8(0x0B);
             out.put_f64(*milliseconds);
             out.put_i16(*time_zone);
@@ -337,8 +353,10 @@ mod tests {
             Just(Value::Unsupported),
             any::<u16>().prop_map(Value::Reference),
             ".{0,40}".prop_map(Value::XmlDocument),
-            (-1e12f64..1e12, any::<i16>())
-                .prop_map(|(milliseconds, time_zone)| Value::Date { milliseconds, time_zone }),
+            (-1e12f64..1e12, any::<i16>()).prop_map(|(milliseconds, time_zone)| Value::Date {
+                milliseconds,
+                time_zone
+            }),
         ];
         leaf.prop_recursive(4, 48, 6, move |inner| {
             let properties = prop::collection::vec((name, inner.clone()), 0..6);
@@ -379,7 +397,10 @@ mod tests {
         let mut bytes = Vec::new();
         encode(&value, &mut bytes);
         assert_eq!(bytes[0], 0x0C);
-        let limits = AmfLimits { string_bytes: 70_000, ..AmfLimits::default() };
+        let limits = AmfLimits {
+            string_bytes: 70_000,
+            ..AmfLimits::default()
+        };
         assert_eq!(decode(&mut &bytes[..], limits), Ok(value));
     }
 
@@ -392,19 +413,28 @@ mod tests {
     #[test]
     fn a_huge_declared_count_allocates_nothing() {
         let bytes = [0x0A, 0xFF, 0xFF, 0xFF, 0xFF];
-        assert_eq!(decode_all(&bytes, AmfLimits::default()), Err(Error::Truncated("a marker")));
+        assert_eq!(
+            decode_all(&bytes, AmfLimits::default()),
+            Err(Error::Truncated("a marker"))
+        );
     }
 
     #[test]
     fn more_values_than_allowed_are_refused() {
         let bytes = [0x05].repeat(1025);
-        assert_eq!(decode_all(&bytes, AmfLimits::default()), Err(Error::TooManyValues(1024)));
+        assert_eq!(
+            decode_all(&bytes, AmfLimits::default()),
+            Err(Error::TooManyValues(1024))
+        );
     }
 
     #[test]
     fn a_string_beyond_the_limit_is_refused_by_its_length_alone() {
         let bytes = [0x0C, 0x7F, 0xFF, 0xFF, 0xFF];
-        let expected = Error::StringTooLong { length: 0x7FFF_FFFF, max: 64 << 10 };
+        let expected = Error::StringTooLong {
+            length: 0x7FFF_FFFF,
+            max: 64 << 10,
+        };
         assert_eq!(decode_all(&bytes, AmfLimits::default()), Err(expected));
     }
 }

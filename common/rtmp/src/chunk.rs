@@ -72,6 +72,9 @@ impl Kind {
 
     /// Whether the body is media, which may be long.
     fn is_media(self) -> bool {
-        matches!(self, Kind::AUDIO | Kind::VIDEO | Kind::DATA_AMF0 | Kind::DATA_AMF3 | Kind::AGGREGATE)
+        matches!(
+            self,
+            Kind::AUDIO | Kind::VIDEO | Kind::DATA_AMF0 | Kind::DATA_AMF3 | Kind::AGGREGATE
+        )
     }
 }

@@ -17,15 +17,28 @@ impl Command {
     pub(crate) fn parse(payload: &[u8], limits: AmfLimits) -> Result<Self> {
         let mut values = amf0::decode_all(payload, limits)?.into_iter();
         let Some(Value::String(name)) = values.next() else {
-            return Err(Error::MalformedCommand { command: "unnamed", why: "does not begin with a name" });
+            return Err(Error::MalformedCommand {
+                command: "unnamed",
+                why: "does not begin with a name",
+            });
         };
         let transaction = values.next().and_then(|value| value.as_number()).unwrap_or(0.0);
         let object = values.next().unwrap_or(Value::Null);
-        Ok(Self { name, transaction, object, arguments: values.collect() })
+        Ok(Self {
+            name,
+            transaction,
+            object,
+            arguments: values.collect(),
+        })
     }
 
     pub(crate) fn new(name: &str, transaction: f64, object: Value, arguments: Vec<Value>) -> Self {
-        Self { name: name.to_owned(), transaction, object, arguments }
+        Self {
+            name: name.to_owned(),
+            transaction,
+            object,
+            arguments,
+        }
     }
 
     /// `onStatus` (RTMP 7.2.2): how a server tells about a stream.
@@ -65,7 +78,11 @@ pub(crate) fn unwrap_amf3(payload: &Bytes) -> Bytes {
 /// A data message without the `@setDataFrame` that tells a server to keep it: what players are sent.
 pub(crate) fn without_set_data_frame(payload: &Bytes) -> Bytes {
     const PREFIX: &[u8] = b"\x02\x00\x0d@setDataFrame";
-    if payload.starts_with(PREFIX) { payload.slice(PREFIX.len()..) } else { payload.clone() }
+    if payload.starts_with(PREFIX) {
+        payload.slice(PREFIX.len()..)
+    } else {
+        payload.clone()
+    }
 }
 
 #[cfg(test)]
@@ -75,7 +92,10 @@ mod tests {
     #[test]
     fn a_command_reads_back() {
         let command = Command::new("publish", 5.0, Value::Null, vec!["key".into(), "live".into()]);
-        assert_eq!(Command::parse(&command.encode(), AmfLimits::default()), Ok(command));
+        assert_eq!(
+            Command::parse(&command.encode(), AmfLimits::default()),
+            Ok(command)
+        );
     }
 
     #[test]
@@ -83,14 +103,20 @@ mod tests {
         let mut payload = BytesMut::new();
         amf0::encode(&"@setDataFrame".into(), &mut payload);
         amf0::encode(&"onMetaData".into(), &mut payload);
-        assert_eq!(&without_set_data_frame(&payload.freeze())[..], b"\x02\x00\x0aonMetaData");
+        assert_eq!(
+            &without_set_data_frame(&payload.freeze())[..],
+            b"\x02\x00\x0aonMetaData"
+        );
     }
 
     #[test]
     fn a_command_without_a_name_is_refused() {
         assert!(matches!(
             Command::parse(&[0x05], AmfLimits::default()),
-            Err(Error::MalformedCommand { command: "unnamed", .. })
+            Err(Error::MalformedCommand {
+                command: "unnamed",
+                ..
+            })
         ));
     }
 }

@@ -70,7 +70,10 @@ impl Connection {
         let mut output = BytesMut::new();
         // Of no bytes: the hello is written, nothing can be wrong yet.
         let _ = client.input(&mut &[][..], &mut output);
-        Self { output, ..Self::new(limits, Handshake::Client(client), now) }
+        Self {
+            output,
+            ..Self::new(limits, Handshake::Client(client), now)
+        }
     }
 
     fn new(limits: Limits, handshake: Handshake, now: Duration) -> Self {
@@ -166,14 +169,18 @@ impl Connection {
 
     fn sort(&mut self, message: Message) -> Result<Option<Incoming>> {
         let (stream, timestamp) = (message.stream, message.timestamp);
-        let media = |payload| Media { stream, timestamp, payload };
+        let media = |payload| Media {
+            stream,
+            timestamp,
+            payload,
+        };
         Ok(match message.kind {
             Kind::AUDIO => Some(Incoming::Audio(media(message.payload))),
             Kind::VIDEO => Some(Incoming::Video(media(message.payload))),
             Kind::DATA_AMF0 => Some(Incoming::Data(media(without_set_data_frame(&message.payload)))),
-            Kind::DATA_AMF3 => {
-                Some(Incoming::Data(media(without_set_data_frame(&unwrap_amf3(&message.payload)))))
-            }
+            Kind::DATA_AMF3 => Some(Incoming::Data(media(without_set_data_frame(&unwrap_amf3(
+                &message.payload,
+            ))))),
             Kind::COMMAND_AMF0 => Some(self.command(stream, &message.payload)?),
             Kind::COMMAND_AMF3 => Some(self.command(stream, &unwrap_amf3(&message.payload))?),
             // An aggregate within an aggregate is not one of the kinds that may be inside (RTMP 7.1.6).
@@ -189,14 +196,19 @@ impl Connection {
     }
 
     fn command(&self, stream: u32, payload: &[u8]) -> Result<Incoming> {
-        Ok(Incoming::Command { stream, command: Command::parse(payload, self.limits.amf)? })
+        Ok(Incoming::Command {
+            stream,
+            command: Command::parse(payload, self.limits.amf)?,
+        })
     }
 
     fn control(&mut self, control: Control) -> Result<Option<Incoming>> {
         match control {
             Control::WindowAckSize(size) => self.window = size,
             Control::PeerBandwidth => self.send_window_ack_size()?,
-            Control::PingRequest(timestamp) => self.send_control(Kind::USER_CONTROL, &control::ping_response(timestamp))?,
+            Control::PingRequest(timestamp) => {
+                self.send_control(Kind::USER_CONTROL, &control::ping_response(timestamp))?
+            }
             other => return Ok(Some(Incoming::Control(other))),
         }
         Ok(None)
@@ -208,7 +220,10 @@ impl Connection {
             return Ok(());
         }
         self.acknowledged = self.received;
-        #[expect(clippy::cast_possible_truncation, reason = "the sequence number is the total modulo 2^32")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the sequence number is the total modulo 2^32"
+        )]
         let total = self.received as u32;
         self.send_control(Kind::ACKNOWLEDGEMENT, &total.to_be_bytes())
     }
@@ -221,7 +236,8 @@ impl Connection {
     /// Announces our chunk size and uses it.
     pub(crate) fn send_chunk_size(&mut self) -> Result<()> {
         self.room(4)?;
-        self.writer.set_chunk_size(self.limits.output_chunk_size, &mut self.output);
+        self.writer
+            .set_chunk_size(self.limits.output_chunk_size, &mut self.output);
         Ok(())
     }
 
@@ -233,7 +249,13 @@ impl Connection {
         self.send(COMMAND_CHUNKS, 0, Kind::COMMAND_AMF0, stream, &command.encode())
     }
 
-    pub(crate) fn send_media(&mut self, kind: Kind, stream: u32, timestamp: u32, payload: &[u8]) -> Result<()> {
+    pub(crate) fn send_media(
+        &mut self,
+        kind: Kind,
+        stream: u32,
+        timestamp: u32,
+        payload: &[u8],
+    ) -> Result<()> {
         let chunk_stream = match kind {
             Kind::AUDIO => 4,
             Kind::VIDEO => 6,
@@ -242,15 +264,31 @@ impl Connection {
         self.send(chunk_stream, timestamp, kind, stream, payload)
     }
 
-    fn send(&mut self, chunk_stream: u32, timestamp: u32, kind: Kind, stream: u32, payload: &[u8]) -> Result<()> {
+    fn send(
+        &mut self,
+        chunk_stream: u32,
+        timestamp: u32,
+        kind: Kind,
+        stream: u32,
+        payload: &[u8],
+    ) -> Result<()> {
         self.room(payload.len())?;
-        self.writer.write(chunk_stream, timestamp, kind, stream, payload, &mut self.output);
+        self.writer
+            .write(chunk_stream, timestamp, kind, stream, payload, &mut self.output);
         Ok(())
     }
 
     fn room(&self, payload: usize) -> Result<()> {
-        let (pending, needed, max) = (self.output.len(), self.writer.cost(payload), self.limits.output_bytes);
-        if pending + needed > max { Err(Error::OutputFull { pending, needed, max }) } else { Ok(()) }
+        let (pending, needed, max) = (
+            self.output.len(),
+            self.writer.cost(payload),
+            self.limits.output_bytes,
+        );
+        if pending + needed > max {
+            Err(Error::OutputFull { pending, needed, max })
+        } else {
+            Ok(())
+        }
     }
 
     pub(crate) fn output(&self) -> &[u8] {

@@ -30,7 +30,10 @@ const PING_RESPONSE: u16 = 7;
 impl Control {
     pub(crate) fn parse(kind: Kind, payload: &Bytes) -> Result<Self> {
         let mut data = &payload[..];
-        let short = |_| Error::MalformedControl { what: kind.name(), why: "too short" };
+        let short = |_| Error::MalformedControl {
+            what: kind.name(),
+            why: "too short",
+        };
         Ok(match kind {
             Kind::ACKNOWLEDGEMENT => Self::Acknowledged(data.try_get_u32().map_err(short)?),
             Kind::WINDOW_ACK_SIZE => Self::WindowAckSize(data.try_get_u32().map_err(short)?),

@@ -25,7 +25,9 @@ pub enum Error {
         inside: &'static str,
     },
     /// A chunk stream began with a header that refers to a previous one (RTMP 5.3.1.2).
-    #[error("chunk stream {chunk_stream} begins with a header of type {header_type}, which needs a previous one")]
+    #[error(
+        "chunk stream {chunk_stream} begins with a header of type {header_type}, which needs a previous one"
+    )]
     NoPreviousHeader {
         /// Chunk stream id.
         chunk_stream: u32,
@@ -47,7 +49,9 @@ pub enum Error {
         expected: usize,
     },
     /// A message declares more than [`Limits::message_size`](crate::Limits::message_size) or `command_size`.
-    #[error("{kind} message of {length} bytes at {timestamp} ms on chunk stream {chunk_stream}: at most {max} are taken")]
+    #[error(
+        "{kind} message of {length} bytes at {timestamp} ms on chunk stream {chunk_stream}: at most {max} are taken"
+    )]
     MessageTooLarge {
         /// audio, video, command ...
         kind: &'static str,

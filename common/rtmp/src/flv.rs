@@ -44,7 +44,13 @@ pub struct Reader {
 impl Reader {
     /// A reader at the start of a file that takes tags of up to `max_tag` bytes.
     pub fn new(max_tag: usize) -> Self {
-        Self { buffer: BytesMut::new(), skip: 0, in_header: true, max_tag, offset: 0 }
+        Self {
+            buffer: BytesMut::new(),
+            skip: 0,
+            in_header: true,
+            max_tag,
+            offset: 0,
+        }
     }
 
     /// Consumes from `data` until a tag is complete; `None` when `data` is used up before. Tags that are encrypted or of an
@@ -87,7 +93,10 @@ impl Reader {
                 continue;
             };
             if length > self.max_tag {
-                return Err(Error::Flv { why: "a tag is too long", offset: self.offset });
+                return Err(Error::Flv {
+                    why: "a tag is too long",
+                    offset: self.offset,
+                });
             }
             if !self.fill(TAG_HEADER + length, data) {
                 return Ok(None);
@@ -95,7 +104,11 @@ impl Reader {
             let payload = std::mem::take(&mut self.buffer).freeze().slice(TAG_HEADER..);
             self.offset += (TAG_HEADER + length) as u64;
             self.skip = BACK_POINTER;
-            return Ok(Some(Tag { kind, timestamp, payload }));
+            return Ok(Some(Tag {
+                kind,
+                timestamp,
+                payload,
+            }));
         }
     }
 
@@ -175,7 +188,8 @@ mod tests {
     fn file(tags: &[Tag]) -> Vec<u8> {
         let mut bytes = Vec::new();
         write_header(true, true, &mut bytes);
-        tags.iter().for_each(|tag| write_tag(tag.kind, tag.timestamp, &tag.payload, &mut bytes));
+        tags.iter()
+            .for_each(|tag| write_tag(tag.kind, tag.timestamp, &tag.payload, &mut bytes));
         bytes
     }
 
@@ -206,13 +220,29 @@ mod tests {
     #[test]
     fn what_is_no_flv_is_refused() {
         let result = Reader::new(100).read(&mut &b"RIFF....."[..]);
-        assert_eq!(result, Err(Error::Flv { why: "no FLV signature", offset: 0 }));
+        assert_eq!(
+            result,
+            Err(Error::Flv {
+                why: "no FLV signature",
+                offset: 0
+            })
+        );
     }
 
     #[test]
     fn a_tag_beyond_the_limit_is_refused_with_its_place() {
-        let tag = Tag { kind: TagKind::Video, timestamp: 0, payload: vec![0; 200].into() };
+        let tag = Tag {
+            kind: TagKind::Video,
+            timestamp: 0,
+            payload: vec![0; 200].into(),
+        };
         let result = Reader::new(100).read(&mut &file(&[tag])[..]);
-        assert_eq!(result, Err(Error::Flv { why: "a tag is too long", offset: 13 }));
+        assert_eq!(
+            result,
+            Err(Error::Flv {
+                why: "a tag is too long",
+                offset: 13
+            })
+        );
     }
 }

@@ -37,7 +37,11 @@ pub fn server(data: &[u8], piece: usize, raw: bool) {
     let limits = limits();
     let mut session = ServerSession::new(limits.clone(), Duration::ZERO);
     let handshake = [&[3][..], &[0; 2 * crate::handshake::PACKET]].concat();
-    let bytes = if raw { data.to_vec() } else { [&handshake, data].concat() };
+    let bytes = if raw {
+        data.to_vec()
+    } else {
+        [&handshake, data].concat()
+    };
     for mut piece in bytes.chunks(piece.max(1)) {
         loop {
             let event = session.input(&mut piece, Duration::ZERO);
@@ -75,5 +79,9 @@ pub fn client(data: &[u8], piece: usize) {
 }
 
 fn limits() -> Limits {
-    Limits { partial_bytes: 200_000, output_bytes: 100_000, ..Limits::default() }
+    Limits {
+        partial_bytes: 200_000,
+        output_bytes: 100_000,
+        ..Limits::default()
+    }
 }

@@ -76,7 +76,11 @@ impl Incoming {
 impl Server {
     /// Waits for C0 and C1.
     pub fn new(nonce: Nonce) -> Self {
-        Self { incoming: Incoming::default(), nonce: Box::new(nonce), state: ServerState::Hello }
+        Self {
+            incoming: Incoming::default(),
+            nonce: Box::new(nonce),
+            state: ServerState::Hello,
+        }
     }
 
     /// Consumes from `data` and appends answers to `out`; true once C2 is there.
@@ -113,7 +117,11 @@ impl Server {
     fn answer(&self, c1: &[u8], out: &mut BytesMut) {
         out.put_u8(VERSION);
         let mut s1 = *self.nonce;
-        let found = if c1[4..8] == [0; 4] { None } else { digest::find(c1, digest::CLIENT_KEY_PUBLIC) };
+        let found = if c1[4..8] == [0; 4] {
+            None
+        } else {
+            digest::find(c1, digest::CLIENT_KEY_PUBLIC)
+        };
         match found {
             Some((scheme, client_digest)) => {
                 s1[..4].fill(0);
@@ -137,7 +145,11 @@ impl Server {
 impl Client {
     /// Ready to send C0 and C1, which the first [`input`](Self::input) (of no bytes, too) does.
     pub fn new(nonce: Nonce) -> Self {
-        Self { incoming: Incoming::default(), nonce: Box::new(nonce), state: ClientState::Start }
+        Self {
+            incoming: Incoming::default(),
+            nonce: Box::new(nonce),
+            state: ClientState::Start,
+        }
     }
 
     /// Consumes from `data` and appends what is to be sent to `out`; true once S2 is there.
@@ -206,7 +218,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn nonce(seed: u8) -> Nonce {
-        std::array::from_fn(|index| seed.wrapping_mul(31).wrapping_add(index.to_le_bytes()[0].wrapping_mul(7)))
+        std::array::from_fn(|index| {
+            seed.wrapping_mul(31)
+                .wrapping_add(index.to_le_bytes()[0].wrapping_mul(7))
+        })
     }
 
     proptest! {
@@ -247,7 +262,10 @@ mod tests {
         client.input(&mut &[][..], &mut sent).unwrap();
         server.input(&mut &sent[..], &mut answered).unwrap();
         let (_, client_digest) = digest::find(&sent[1..], digest::CLIENT_KEY_PUBLIC).expect("c1 is signed");
-        assert!(digest::find(&answered[1..=PACKET], digest::SERVER_KEY_PUBLIC).is_some(), "s1 is signed");
+        assert!(
+            digest::find(&answered[1..=PACKET], digest::SERVER_KEY_PUBLIC).is_some(),
+            "s1 is signed"
+        );
         let mut s2: Nonce = answered[1 + PACKET..].try_into().unwrap();
         let signed = s2;
         digest::sign_echo(&mut s2, &client_digest, digest::SERVER_KEY);
@@ -256,7 +274,11 @@ mod tests {
 
     #[test]
     fn another_protocol_is_named_at_its_first_byte() {
-        for (first, hint) in [(b'G', "HTTP"), (0x16, "TLS: rtmps goes to another port"), (6, "encrypted RTMP (RTMPE)")] {
+        for (first, hint) in [
+            (b'G', "HTTP"),
+            (0x16, "TLS: rtmps goes to another port"),
+            (6, "encrypted RTMP (RTMPE)"),
+        ] {
             let result = Server::new(nonce(1)).input(&mut &[first][..], &mut BytesMut::new());
             assert_eq!(result, Err(Error::NotRtmp { version: first, hint }));
         }

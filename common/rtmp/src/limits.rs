@@ -46,7 +46,11 @@ pub struct AmfLimits {
 
 impl Default for AmfLimits {
     fn default() -> Self {
-        Self { depth: 16, string_bytes: 64 << 10, values: 1024 }
+        Self {
+            depth: 16,
+            string_bytes: 64 << 10,
+            values: 1024,
+        }
     }
 }
 

@@ -37,16 +37,31 @@ impl Metadata {
     /// [`Error::Amf`] when it cannot be read.
     pub fn parse(payload: &[u8], limits: AmfLimits) -> Result<Option<Self>> {
         let values = decode_all(payload, limits).map_err(Error::Amf)?;
-        let mut values = values.iter().skip_while(|value| value.as_str() == Some("@setDataFrame"));
+        let mut values = values
+            .iter()
+            .skip_while(|value| value.as_str() == Some("@setDataFrame"));
         if values.next().and_then(Value::as_str) != Some("onMetaData") {
             return Ok(None);
         }
         let Some(object) = values.next() else {
             return Ok(Some(Self::default()));
         };
-        let number = |name| object.get(name).and_then(Value::as_number).filter(|number| number.is_finite());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "filtered to what fits")]
-        let pixels = |name| number(name).filter(|size| (1.0..=65_535.0).contains(size)).map(|size| size as u32);
+        let number = |name| {
+            object
+                .get(name)
+                .and_then(Value::as_number)
+                .filter(|number| number.is_finite())
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "filtered to what fits"
+        )]
+        let pixels = |name| {
+            number(name)
+                .filter(|size| (1.0..=65_535.0).contains(size))
+                .map(|size| size as u32)
+        };
         Ok(Some(Self {
             width: pixels("width"),
             height: pixels("height"),
@@ -66,7 +81,9 @@ impl Metadata {
 /// A codec id is a number, or a FourCC as text (OBS).
 fn codec(value: Option<&Value>) -> Option<f64> {
     match value? {
-        Value::String(text) => <[u8; 4]>::try_from(text.as_bytes()).ok().map(|id| f64::from(u32::from_be_bytes(id))),
+        Value::String(text) => <[u8; 4]>::try_from(text.as_bytes())
+            .ok()
+            .map(|id| f64::from(u32::from_be_bytes(id))),
         other => other.as_number(),
     }
 }
@@ -98,19 +115,31 @@ mod tests {
         assert_eq!(metadata.frame_rate, Some(29.97));
         assert_eq!(metadata.stereo, Some(true));
         assert_eq!(metadata.encoder.as_deref(), Some("obs-output"));
-        assert_eq!(metadata.video_codec, Some(f64::from(u32::from_be_bytes(*b"hvc1"))));
+        assert_eq!(
+            metadata.video_codec,
+            Some(f64::from(u32::from_be_bytes(*b"hvc1")))
+        );
     }
 
     #[test]
     fn nonsense_sizes_are_left_out() {
         for size in [f64::NAN, -1.0, 1e300] {
             let bytes = payload(&["onMetaData".into(), Value::object([("width", size.into())])]);
-            assert_eq!(Metadata::parse(&bytes, AmfLimits::default()).unwrap().unwrap().width, None);
+            assert_eq!(
+                Metadata::parse(&bytes, AmfLimits::default())
+                    .unwrap()
+                    .unwrap()
+                    .width,
+                None
+            );
         }
     }
 
     #[test]
     fn other_data_is_none() {
-        assert_eq!(Metadata::parse(&payload(&["onTextData".into()]), AmfLimits::default()), Ok(None));
+        assert_eq!(
+            Metadata::parse(&payload(&["onTextData".into()]), AmfLimits::default()),
+            Ok(None)
+        );
     }
 }

@@ -26,7 +26,11 @@ impl StreamKey {
 
 impl fmt::Debug for StreamKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "StreamKey(empty)" } else { "StreamKey(redacted)" })
+        f.write_str(if self.0.is_empty() {
+            "StreamKey(empty)"
+        } else {
+            "StreamKey(redacted)"
+        })
     }
 }
 
@@ -101,7 +105,10 @@ mod tests {
     #[test]
     fn what_may_be_logged_holds_no_key() {
         assert_eq!(public_app("live/k1?key=k2"), "live");
-        assert_eq!(public_url("rtmp://u:k3@host:1935/live/k1?key=k2"), "rtmp://host:1935/live");
+        assert_eq!(
+            public_url("rtmp://u:k3@host:1935/live/k1?key=k2"),
+            "rtmp://host:1935/live"
+        );
         assert_eq!(public_url("k1"), "");
     }
 }

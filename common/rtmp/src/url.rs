@@ -23,7 +23,11 @@ impl Url {
     /// `tcUrl` as a client sends it: the address without the publishing name.
     pub(crate) fn tc_url(&self) -> String {
         let scheme = if self.tls { "rtmps" } else { "rtmp" };
-        let bracketed = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let bracketed = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.clone()
+        };
         format!("{scheme}://{bracketed}:{}/{}", self.port, self.app)
     }
 }
@@ -43,7 +47,9 @@ impl FromStr for Url {
         let authority = authority.rsplit('@').next().unwrap_or_default();
         let (host, port) = match authority.strip_prefix('[') {
             Some(rest) => {
-                let (host, after) = rest.split_once(']').ok_or_else(|| bad("an unclosed bracket in the host"))?;
+                let (host, after) = rest
+                    .split_once(']')
+                    .ok_or_else(|| bad("an unclosed bracket in the host"))?;
                 (host, after.strip_prefix(':'))
             }
             None => match authority.split_once(':') {
@@ -55,7 +61,9 @@ impl FromStr for Url {
             return Err(bad("no host"));
         }
         let port = match port {
-            Some(port) => port.parse().map_err(|_| bad("the port is no number below 65536"))?,
+            Some(port) => port
+                .parse()
+                .map_err(|_| bad("the port is no number below 65536"))?,
             None if tls => 443,
             None => 1935,
         };
@@ -63,7 +71,13 @@ impl FromStr for Url {
         if app.is_empty() {
             return Err(bad("no application"));
         }
-        Ok(Self { tls, host: host.into(), port, app: app.into(), name: StreamKey::new(name) })
+        Ok(Self {
+            tls,
+            host: host.into(),
+            port,
+            app: app.into(),
+            name: StreamKey::new(name),
+        })
     }
 }
 
@@ -74,7 +88,10 @@ mod tests {
     #[test]
     fn parts_of_an_address() {
         let url: Url = "rtmps://[::1]:4443/live/key?a=b".parse().unwrap();
-        assert_eq!((url.tls, url.host.as_str(), url.port, url.app.as_str()), (true, "::1", 4443, "live"));
+        assert_eq!(
+            (url.tls, url.host.as_str(), url.port, url.app.as_str()),
+            (true, "::1", 4443, "live")
+        );
         assert_eq!(url.name.expose(), "key?a=b");
         assert_eq!(url.tc_url(), "rtmps://[::1]:4443/live");
     }
@@ -87,7 +104,14 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "http://h/live/k", "rtmp://h", "rtmp:///live/k", "rtmp://h:99999/live/k", "rtmp://[::1/live/k"] {
+        for text in [
+            "",
+            "http://h/live/k",
+            "rtmp://h",
+            "rtmp:///live/k",
+            "rtmp://h:99999/live/k",
+            "rtmp://[::1/live/k",
+        ] {
             assert!(text.parse::<Url>().is_err(), "{text}");
         }
     }

@@ -5,7 +5,15 @@ use proptest::prelude::*;
 
 /// Bytes that look like chunks, so that more than the first header is reached.
 fn chunk_like() -> impl Strategy<Value = Vec<u8>> {
-    let chunk = (0u8..4, 2u8..8, any::<[u8; 3]>(), 0u8..3, any::<u8>(), 1u8..23, prop::collection::vec(any::<u8>(), 0..200));
+    let chunk = (
+        0u8..4,
+        2u8..8,
+        any::<[u8; 3]>(),
+        0u8..3,
+        any::<u8>(),
+        1u8..23,
+        prop::collection::vec(any::<u8>(), 0..200),
+    );
     prop::collection::vec(chunk, 0..20).prop_map(|chunks| {
         let mut bytes = Vec::new();
         for (header, id, time, length_high, length, kind, payload) in chunks {
@@ -26,7 +34,7 @@ fn chunk_like() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(128))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
 
     #[test]
     fn in_any_buffer(data in prop::collection::vec(any::<u8>(), 0..2048)) {

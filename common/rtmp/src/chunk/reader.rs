@@ -138,8 +138,16 @@ impl Reader {
             2 => 64 + u32::from(self.stash[1]),
             _ => 64 + u32::from(self.stash[1]) + (u32::from(self.stash[2]) << 8),
         };
-        let header = Header { kind: self.stash[0] >> 6, chunk_stream, basic_length: basic };
-        if header.kind == 3 { self.continued(&header, data) } else { self.begun(&header, data) }
+        let header = Header {
+            kind: self.stash[0] >> 6,
+            chunk_stream,
+            basic_length: basic,
+        };
+        if header.kind == 3 {
+            self.continued(&header, data)
+        } else {
+            self.begun(&header, data)
+        }
     }
 
     /// A header of type 0, 1 or 2: it begins a message.
@@ -196,7 +204,11 @@ impl Reader {
         let basic = header.basic_length;
         let stream = &self.streams[index];
         let inside = stream.inside;
-        let chunk = if inside { self.chunk_size.min(stream.length - stream.payload.len()) } else { 0 };
+        let chunk = if inside {
+            self.chunk_size.min(stream.length - stream.payload.len())
+        } else {
+            0
+        };
         let mut total = basic;
         if let Some(extended) = stream.extended {
             if !self.fill(basic + 4, data) {
@@ -220,7 +232,11 @@ impl Reader {
     fn begin_message(&mut self, index: usize) -> Result<(usize, usize)> {
         let stream = &mut self.streams[index];
         let kind = Kind(stream.kind);
-        let max = if kind.is_media() { self.message_size } else { self.command_size.min(self.message_size) };
+        let max = if kind.is_media() {
+            self.message_size
+        } else {
+            self.command_size.min(self.message_size)
+        };
         if stream.length > max {
             return Err(Error::MessageTooLarge {
                 kind: kind.name(),
@@ -232,7 +248,10 @@ impl Reader {
         }
         stream.inside = true;
         stream.payload = Vec::new();
-        let (first, chunk) = (stream.length.min(FIRST_CAPACITY), stream.length.min(self.chunk_size));
+        let (first, chunk) = (
+            stream.length.min(FIRST_CAPACITY),
+            stream.length.min(self.chunk_size),
+        );
         self.grow(index, first)?;
         Ok((index, chunk))
     }
@@ -271,7 +290,9 @@ impl Reader {
         let payload = &mut self.streams[index].payload;
         let before = payload.capacity();
         if self.partial + capacity.saturating_sub(before) > self.max_partial {
-            return Err(Error::TooMuchPartial { max: self.max_partial });
+            return Err(Error::TooMuchPartial {
+                max: self.max_partial,
+            });
         }
         payload.reserve_exact(capacity - payload.len());
         self.partial += payload.capacity() - before;
@@ -279,26 +300,43 @@ impl Reader {
     }
 
     fn stream_index(&mut self, header: &Header) -> Result<usize> {
-        let known = self.streams.iter().position(|stream| stream.id == header.chunk_stream);
+        let known = self
+            .streams
+            .iter()
+            .position(|stream| stream.id == header.chunk_stream);
         if let Some(index) = known {
             return Ok(index);
         }
         // librtmp opens its control chunk stream with a type 1 header, meaning a delta from 0 on stream 0.
         if header.kind > 1 {
-            return Err(Error::NoPreviousHeader { chunk_stream: header.chunk_stream, header_type: header.kind });
+            return Err(Error::NoPreviousHeader {
+                chunk_stream: header.chunk_stream,
+                header_type: header.kind,
+            });
         }
         if self.streams.len() == self.max_streams {
-            return Err(Error::TooManyChunkStreams { max: self.max_streams });
+            return Err(Error::TooManyChunkStreams {
+                max: self.max_streams,
+            });
         }
-        self.streams.push(ChunkStream { id: header.chunk_stream, ..ChunkStream::default() });
+        self.streams.push(ChunkStream {
+            id: header.chunk_stream,
+            ..ChunkStream::default()
+        });
         Ok(self.streams.len() - 1)
     }
 
     /// Set Chunk Size and Abort (RTMP 5.4.1, 5.4.2).
     fn acts_on_reader(&mut self, message: &Message) -> Result<bool> {
-        let malformed = |why| Error::MalformedControl { what: message.kind.name(), why };
+        let malformed = |why| Error::MalformedControl {
+            what: message.kind.name(),
+            why,
+        };
         let value = || {
-            let bytes: &[u8] = message.payload.get(..4).ok_or_else(|| malformed("shorter than 4 bytes"))?;
+            let bytes: &[u8] = message
+                .payload
+                .get(..4)
+                .ok_or_else(|| malformed("shorter than 4 bytes"))?;
             Ok::<u32, Error>(read_u32(bytes))
         };
         match message.kind {
@@ -310,7 +348,11 @@ impl Reader {
             },
             Kind::ABORT => {
                 let id = value()?;
-                if let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id && stream.inside) {
+                if let Some(stream) = self
+                    .streams
+                    .iter_mut()
+                    .find(|stream| stream.id == id && stream.inside)
+                {
                     self.partial -= stream.payload.capacity();
                     stream.payload = Vec::new();
                     stream.inside = false;

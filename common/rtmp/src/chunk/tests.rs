@@ -5,7 +5,13 @@ use super::{Kind, Message, Reader, Writer};
 use crate::{Error, Limits};
 
 fn message(chunk_stream: u32, timestamp: u32, kind: Kind, payload: &[u8]) -> Message {
-    Message { chunk_stream, timestamp, kind, stream: 1, payload: Bytes::copy_from_slice(payload) }
+    Message {
+        chunk_stream,
+        timestamp,
+        kind,
+        stream: 1,
+        payload: Bytes::copy_from_slice(payload),
+    }
 }
 
 fn read_all(reader: &mut Reader, mut data: &[u8]) -> Result<Vec<Message>, Error> {
@@ -127,8 +133,11 @@ fn a_type_3_header_that_begins_a_message_repeats_the_delta() {
     bytes.push(0xAA);
     bytes.extend_from_slice(&[0x84, 0, 0, 23, 0xBB]); // type 2, delta 23
     bytes.extend_from_slice(&[0xC4, 0xCC, 0xC4, 0xDD]);
-    let timestamps: Vec<u32> =
-        read_all(&mut reader(), &bytes).unwrap().iter().map(|message| message.timestamp).collect();
+    let timestamps: Vec<u32> = read_all(&mut reader(), &bytes)
+        .unwrap()
+        .iter()
+        .map(|message| message.timestamp)
+        .collect();
     assert_eq!(timestamps, [1000, 1023, 1046, 1069]);
 }
 
@@ -139,11 +148,21 @@ fn ten_minutes_of_equal_silent_frames_do_not_drift() {
     let mut bytes = BytesMut::new();
     let frames = 600 * 44_100 / 1024;
     for frame in 0..frames {
-        writer.write(4, frame * 1024 * 10 / 441, Kind::AUDIO, 1, &[0xAF, 1, 0x21, 0x10], &mut bytes);
+        writer.write(
+            4,
+            frame * 1024 * 10 / 441,
+            Kind::AUDIO,
+            1,
+            &[0xAF, 1, 0x21, 0x10],
+            &mut bytes,
+        );
     }
     let read = read_all(&mut reader(), &bytes).unwrap();
     assert_eq!(read.len(), frames as usize);
-    assert_eq!(read.last().map(|message| message.timestamp), Some((frames - 1) * 1024 * 10 / 441));
+    assert_eq!(
+        read.last().map(|message| message.timestamp),
+        Some((frames - 1) * 1024 * 10 / 441)
+    );
     assert!(bytes.len() < frames as usize * 8, "short headers are used");
 }
 
@@ -162,7 +181,10 @@ fn extended_timestamps_are_repeated_on_continuations() {
     let mut bytes = BytesMut::new();
     writer.write(4, 0x0102_0304, Kind::VIDEO, 1, &payload, &mut bytes);
     assert_eq!(bytes.len(), 12 + 4 + 300 + 2 * 5);
-    assert_eq!(read_all(&mut reader(), &bytes).unwrap(), [message(4, 0x0102_0304, Kind::VIDEO, &payload)]);
+    assert_eq!(
+        read_all(&mut reader(), &bytes).unwrap(),
+        [message(4, 0x0102_0304, Kind::VIDEO, &payload)]
+    );
 }
 
 #[test]
@@ -181,9 +203,15 @@ fn extended_timestamps_may_be_left_out_of_continuations() {
         bytes.extend_from_slice(&full_header(5, 1, Kind::AUDIO));
         bytes.push(0xAA);
         let mut reader = reader();
-        let read: Vec<Message> =
-            bytes.chunks(1).flat_map(|byte| read_all(&mut reader, byte).unwrap()).collect();
-        assert_eq!(read[0], message(4, 0x0102_0304, Kind::VIDEO, &payload), "length {length}");
+        let read: Vec<Message> = bytes
+            .chunks(1)
+            .flat_map(|byte| read_all(&mut reader, byte).unwrap())
+            .collect();
+        assert_eq!(
+            read[0],
+            message(4, 0x0102_0304, Kind::VIDEO, &payload),
+            "length {length}"
+        );
         assert_eq!(read[1], message(4, 5, Kind::AUDIO, &[0xAA]));
     }
 }
@@ -205,7 +233,10 @@ fn abort_discards_the_unfinished_message() {
     bytes.extend_from_slice(&full_header(7, 1, Kind::VIDEO));
     bytes.push(0xAA);
     let mut reader = reader();
-    assert_eq!(read_all(&mut reader, &bytes).unwrap(), [message(4, 7, Kind::VIDEO, &[0xAA])]);
+    assert_eq!(
+        read_all(&mut reader, &bytes).unwrap(),
+        [message(4, 7, Kind::VIDEO, &[0xAA])]
+    );
     assert_eq!(reader.partial_bytes(), 0);
 }
 
@@ -217,14 +248,20 @@ fn set_chunk_size_counts_from_the_next_chunk() {
     writer.write(6, 0, Kind::VIDEO, 1, &payload, &mut bytes);
     writer.set_chunk_size(4096, &mut bytes);
     writer.write(6, 40, Kind::VIDEO, 1, &payload, &mut bytes);
-    let expected = [message(6, 0, Kind::VIDEO, &payload), message(6, 40, Kind::VIDEO, &payload)];
+    let expected = [
+        message(6, 0, Kind::VIDEO, &payload),
+        message(6, 40, Kind::VIDEO, &payload),
+    ];
     assert_eq!(read_all(&mut reader(), &bytes).unwrap(), expected);
 }
 
 #[test]
 fn a_chunk_size_of_0_is_refused() {
     let bytes = [0x02, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-    let expected = Error::MalformedControl { what: "set chunk size", why: "the size is 0" };
+    let expected = Error::MalformedControl {
+        what: "set chunk size",
+        why: "the size is 0",
+    };
     assert_eq!(read_all(&mut reader(), &bytes), Err(expected));
 }
 
@@ -232,13 +269,19 @@ fn a_chunk_size_of_0_is_refused() {
 fn librtmp_may_open_a_chunk_stream_with_a_type_1_header() {
     let bytes = [0x42, 0, 0, 5, 0, 0, 6, 4, 0, 3, 0, 0, 0, 0];
     let read = read_all(&mut reader(), &bytes).unwrap();
-    assert_eq!((read[0].timestamp, read[0].stream, read[0].kind), (5, 0, Kind::USER_CONTROL));
+    assert_eq!(
+        (read[0].timestamp, read[0].stream, read[0].kind),
+        (5, 0, Kind::USER_CONTROL)
+    );
 }
 
 #[test]
 fn a_chunk_stream_cannot_begin_with_type_2_or_3() {
     for (byte, header_type) in [(0x84, 2), (0xC4, 3)] {
-        let expected = Error::NoPreviousHeader { chunk_stream: 4, header_type };
+        let expected = Error::NoPreviousHeader {
+            chunk_stream: 4,
+            header_type,
+        };
         assert_eq!(read_all(&mut reader(), &[byte, 0, 0, 0, 0]), Err(expected));
     }
 }
@@ -250,8 +293,12 @@ fn a_header_inside_a_message_is_refused() {
         bytes.extend_from_slice(&[1; 128]);
         bytes.push(first);
         bytes.extend_from_slice(&[0; 11]);
-        let expected =
-            Error::HeaderInsideMessage { chunk_stream: 4, header_type, received: 128, expected: 200 };
+        let expected = Error::HeaderInsideMessage {
+            chunk_stream: 4,
+            header_type,
+            received: 128,
+            expected: 200,
+        };
         assert_eq!(read_all(&mut reader(), &bytes), Err(expected));
     }
 }
@@ -268,7 +315,11 @@ fn a_message_beyond_the_limit_is_named() {
 
 #[test]
 fn sixteen_megabytes_on_a_thousand_chunk_streams_stay_within_the_bound() {
-    let limits = Limits { message_size: 16 << 20, chunk_streams: 1000, ..Limits::default() };
+    let limits = Limits {
+        message_size: 16 << 20,
+        chunk_streams: 1000,
+        ..Limits::default()
+    };
     let mut reader = Reader::new(&limits);
     let mut ended = None;
     for id in 0..=255u8 {
@@ -283,7 +334,12 @@ fn sixteen_megabytes_on_a_thousand_chunk_streams_stay_within_the_bound() {
             }
         }
     }
-    assert_eq!(ended, Some(Error::TooMuchPartial { max: limits.partial_bytes }));
+    assert_eq!(
+        ended,
+        Some(Error::TooMuchPartial {
+            max: limits.partial_bytes
+        })
+    );
 }
 
 #[test]

@@ -32,7 +32,10 @@ impl Default for Writer {
 impl Writer {
     /// A writer at the start of a connection.
     pub fn new() -> Self {
-        Self { chunk_size: DEFAULT_CHUNK_SIZE as usize, streams: Vec::new() }
+        Self {
+            chunk_size: DEFAULT_CHUNK_SIZE as usize,
+            streams: Vec::new(),
+        }
     }
 
     /// Bytes that [`write`](Self::write) adds at most for a payload of `length`.
@@ -60,7 +63,14 @@ impl Writer {
     ) {
         let payload = &payload[..payload.len().min(EXTENDED as usize)];
         out.reserve(self.cost(payload.len()));
-        let next = ChunkStream { id: chunk_stream, timestamp, delta: None, length: payload.len(), kind, stream };
+        let next = ChunkStream {
+            id: chunk_stream,
+            timestamp,
+            delta: None,
+            length: payload.len(),
+            kind,
+            stream,
+        };
         let known = self.streams.iter_mut().find(|known| known.id == chunk_stream);
         let (header_type, field) = match known {
             None => {
@@ -69,7 +79,10 @@ impl Writer {
             }
             Some(last) => {
                 let header = header_type(last, &next);
-                *last = ChunkStream { delta: (header.0 > 0).then_some(header.1), ..next };
+                *last = ChunkStream {
+                    delta: (header.0 > 0).then_some(header.1),
+                    ..next
+                };
                 header
             }
         };
@@ -111,7 +124,11 @@ fn header_type(last: &ChunkStream, next: &ChunkStream) -> (u8, u32) {
     if last.length != next.length || last.kind != next.kind {
         return (1, delta);
     }
-    if last.delta == Some(delta) && delta < EXTENDED { (3, delta) } else { (2, delta) }
+    if last.delta == Some(delta) && delta < EXTENDED {
+        (3, delta)
+    } else {
+        (2, delta)
+    }
 }
 
 fn put_basic(header_type: u8, chunk_stream: u32, out: &mut BytesMut) {

@@ -123,9 +123,17 @@ impl ClientSession {
         }
         let limits = &self.connection.limits;
         let error = match self.phase {
-            Phase::Active => Error::Idle { limit: limits.idle_timeout },
-            Phase::Handshake => Error::Timeout { what: "handshake", limit: limits.request_timeout },
-            _ => Error::Timeout { what: "answer to our request", limit: limits.request_timeout },
+            Phase::Active => Error::Idle {
+                limit: limits.idle_timeout,
+            },
+            Phase::Handshake => Error::Timeout {
+                what: "handshake",
+                limit: limits.request_timeout,
+            },
+            _ => Error::Timeout {
+                what: "answer to our request",
+                limit: limits.request_timeout,
+            },
         };
         self.end();
         Err(error)
@@ -143,7 +151,8 @@ impl ClientSession {
     /// [`Error::WrongStreamState`] before [`Event::PublishStarted`] and after the end.
     pub fn send_audio(&mut self, timestamp: u32, payload: &Bytes) -> Result<()> {
         self.publishing()?;
-        self.connection.send_media(Kind::AUDIO, self.stream, timestamp, payload)
+        self.connection
+            .send_media(Kind::AUDIO, self.stream, timestamp, payload)
     }
 
     /// Sends a video message.
@@ -152,7 +161,8 @@ impl ClientSession {
     /// As [`send_audio`](Self::send_audio).
     pub fn send_video(&mut self, timestamp: u32, payload: &Bytes) -> Result<()> {
         self.publishing()?;
-        self.connection.send_media(Kind::VIDEO, self.stream, timestamp, payload)
+        self.connection
+            .send_media(Kind::VIDEO, self.stream, timestamp, payload)
     }
 
     /// Sends a data message (AMF0, as in an FLV script tag). `onMetaData` gets the `@setDataFrame` that makes servers keep it.
@@ -162,12 +172,15 @@ impl ClientSession {
     pub fn send_data(&mut self, timestamp: u32, payload: &Bytes) -> Result<()> {
         self.publishing()?;
         if !payload.starts_with(b"\x02\x00\x0aonMetaData") {
-            return self.connection.send_media(Kind::DATA_AMF0, self.stream, timestamp, payload);
+            return self
+                .connection
+                .send_media(Kind::DATA_AMF0, self.stream, timestamp, payload);
         }
         let mut kept = BytesMut::new();
         amf0::encode(&"@setDataFrame".into(), &mut kept);
         kept.extend_from_slice(payload);
-        self.connection.send_media(Kind::DATA_AMF0, self.stream, timestamp, &kept)
+        self.connection
+            .send_media(Kind::DATA_AMF0, self.stream, timestamp, &kept)
     }
 
     /// Says that we are done. Send the output, then close.
@@ -204,7 +217,9 @@ impl ClientSession {
 
     fn connect(&mut self) -> Result<()> {
         self.phase = Phase::Connecting;
-        let four_cc = ["hvc1", "av01", "vp09", "avc1", "mp4a", "Opus", "fLaC", "ac-3", "ec-3"];
+        let four_cc = [
+            "hvc1", "av01", "vp09", "avc1", "mp4a", "Opus", "fLaC", "ac-3", "ec-3",
+        ];
         let mut object = vec![
             ("app".to_owned(), self.app.as_str().into()),
             ("type".to_owned(), "nonprivate".into()),
@@ -219,9 +234,15 @@ impl ClientSession {
             object.push(("videoFunction".to_owned(), Value::Number(1.0)));
         }
         object.push(("objectEncoding".to_owned(), Value::Number(0.0)));
-        object.push(("fourCcList".to_owned(), Value::StrictArray(four_cc.map(Value::from).into())));
+        object.push((
+            "fourCcList".to_owned(),
+            Value::StrictArray(four_cc.map(Value::from).into()),
+        ));
         object.push(("capsEx".to_owned(), Value::Number(6.0)));
-        self.connection.send_command(0, &Command::new("connect", CONNECT, Value::Object(object), Vec::new()))
+        self.connection.send_command(
+            0,
+            &Command::new("connect", CONNECT, Value::Object(object), Vec::new()),
+        )
     }
 
     fn handle(&mut self, incoming: Incoming) -> Result<Option<Event>> {
@@ -267,8 +288,15 @@ impl ClientSession {
 
     fn request(&mut self, created: &Command) -> Result<()> {
         let id = created.arguments.first().and_then(Value::as_number);
-        let id = id.ok_or(Error::MalformedCommand { command: "createStream", why: "its result has no stream id" })?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number; the cast saturates")]
+        let id = id.ok_or(Error::MalformedCommand {
+            command: "createStream",
+            why: "its result has no stream id",
+        })?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small number; the cast saturates"
+        )]
         let id = id as u32;
         self.stream = id;
         self.phase = Phase::Requested;
@@ -277,11 +305,18 @@ impl ClientSession {
             Purpose::Publish => ("publish", vec![name, "live".into()]),
             Purpose::Play => ("play", vec![name, Value::Number(-2000.0)]),
         };
-        self.connection.send_command(id, &Command::new(command, REQUEST, Value::Null, arguments))
+        self.connection
+            .send_command(id, &Command::new(command, REQUEST, Value::Null, arguments))
     }
 
     fn status(&mut self, command: &Command) -> Option<Event> {
-        let text = |name| command.arguments.first().and_then(|status| status.get(name)).and_then(Value::as_str);
+        let text = |name| {
+            command
+                .arguments
+                .first()
+                .and_then(|status| status.get(name))
+                .and_then(Value::as_str)
+        };
         match (text("level"), text("code")) {
             (Some("error"), _) => Some(self.rejected(command)),
             (_, Some("NetStream.Publish.Start")) if self.phase == Phase::Requested => {
@@ -292,7 +327,9 @@ impl ClientSession {
                 self.phase = Phase::Active;
                 Some(Event::PlayStarted)
             }
-            (_, Some("NetStream.Play.Stop" | "NetStream.Play.UnpublishNotify")) if self.phase == Phase::Active => {
+            (_, Some("NetStream.Play.Stop" | "NetStream.Play.UnpublishNotify"))
+                if self.phase == Phase::Active =>
+            {
                 self.end();
                 Some(Event::PlayFinished)
             }
@@ -306,11 +343,15 @@ impl ClientSession {
             let status = command.arguments.iter().find_map(|argument| argument.get(name));
             status.and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        Event::Rejected { code: text("code"), description: text("description") }
+        Event::Rejected {
+            code: text("code"),
+            description: text("description"),
+        }
     }
 
     fn call(&mut self, name: &str, transaction: f64, arguments: Vec<Value>) -> Result<()> {
-        self.connection.send_command(0, &Command::new(name, transaction, Value::Null, arguments))
+        self.connection
+            .send_command(0, &Command::new(name, transaction, Value::Null, arguments))
     }
 
     fn name_value(&self) -> Value {
@@ -321,7 +362,10 @@ impl ClientSession {
         if self.phase == Phase::Active && self.purpose == Purpose::Publish {
             Ok(())
         } else {
-            Err(Error::WrongStreamState { stream: self.stream, state: "publishing" })
+            Err(Error::WrongStreamState {
+                stream: self.stream,
+                state: "publishing",
+            })
         }
     }
 

@@ -54,12 +54,18 @@ fn publishes_from_connect_to_the_end() {
     assert_eq!(events, [Event::PublishStarted]);
 
     let payload = Bytes::from(vec![0x17; 300_000]);
-    client.send_data(0, &Bytes::from_static(b"\x02\x00\x0aonMetaData\x05")).unwrap();
+    client
+        .send_data(0, &Bytes::from_static(b"\x02\x00\x0aonMetaData\x05"))
+        .unwrap();
     client.send_video(40, &payload).unwrap();
     client.send_audio(43, &Bytes::from_static(&[0xAF, 1])).unwrap();
     client.finish().unwrap();
     let (_, events) = exchange(&mut client, &mut server, &mut accept);
-    let media = |timestamp, payload| Media { stream: 1, timestamp, payload };
+    let media = |timestamp, payload| Media {
+        stream: 1,
+        timestamp,
+        payload,
+    };
     let expected = [
         server::Event::Data(media(0, Bytes::from_static(b"\x02\x00\x0aonMetaData\x05"))),
         server::Event::Video(media(40, payload)),
@@ -78,7 +84,11 @@ fn plays_until_the_stream_ends() {
     server.send_video(1, 40, &Bytes::from_static(&[0x17])).unwrap();
     server.finish_play(1).unwrap();
     let (events, _) = exchange(&mut client, &mut server, &mut accept);
-    let video = Media { stream: 1, timestamp: 40, payload: Bytes::from_static(&[0x17]) };
+    let video = Media {
+        stream: 1,
+        timestamp: 40,
+        payload: Bytes::from_static(&[0x17]),
+    };
     assert_eq!(events, [Event::Video(video), Event::PlayFinished]);
 }
 
@@ -88,12 +98,20 @@ fn a_refusal_is_told_with_its_reason() {
     let mut server = ServerSession::new(Limits::default(), NOW);
     let (events, _) = exchange(&mut client, &mut server, &mut |server, event| match event {
         server::Event::PublishRequested(publish) => {
-            server.reject(publish.request, &Rejection::denied("unknown stream key")).unwrap();
+            server
+                .reject(publish.request, &Rejection::denied("unknown stream key"))
+                .unwrap();
         }
         other => accept(server, other),
     });
     let code = "NetStream.Publish.Denied".to_owned();
-    assert_eq!(events, [Event::Rejected { code, description: "unknown stream key".into() }]);
+    assert_eq!(
+        events,
+        [Event::Rejected {
+            code,
+            description: "unknown stream key".into()
+        }]
+    );
     assert!(client.send_video(0, &Bytes::new()).is_err());
 }
 
@@ -103,11 +121,19 @@ fn a_refused_connect_is_told_with_its_reason() {
     let mut server = ServerSession::new(Limits::default(), NOW);
     let (events, _) = exchange(&mut client, &mut server, &mut |server, event| {
         if let server::Event::ConnectRequested(connect) = event {
-            server.reject(connect.request, &Rejection::invalid_app("no such app")).unwrap();
+            server
+                .reject(connect.request, &Rejection::invalid_app("no such app"))
+                .unwrap();
         }
     });
     let code = "NetConnection.Connect.InvalidApp".to_owned();
-    assert_eq!(events, [Event::Rejected { code, description: "no such app".into() }]);
+    assert_eq!(
+        events,
+        [Event::Rejected {
+            code,
+            description: "no such app".into()
+        }]
+    );
 }
 
 #[test]
@@ -115,5 +141,11 @@ fn a_server_that_does_not_answer_is_given_up() {
     let mut client = ClientSession::publish(&url(), Limits::default(), NOW);
     let limit = Duration::from_secs(30);
     assert_eq!(client.deadline(), Some(limit));
-    assert_eq!(client.tick(limit), Err(Error::Timeout { what: "handshake", limit }));
+    assert_eq!(
+        client.tick(limit),
+        Err(Error::Timeout {
+            what: "handshake",
+            limit
+        })
+    );
 }

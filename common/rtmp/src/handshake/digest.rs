@@ -19,8 +19,8 @@ const LENGTH: usize = 32;
 
 /// The half of a side's key that signs its hello is text; the whole one that signs its echo goes on with this.
 const TAIL: [u8; 32] = [
-    0xF0, 0xEE, 0xC2, 0x4A, 0x80, 0x68, 0xBE, 0xE8, 0x2E, 0x00, 0xD0, 0xD1, 0x02, 0x9E, 0x7E, 0x57, 0x6E, 0xEC, 0x5D,
-    0x2D, 0x29, 0x80, 0x6F, 0xAB, 0x93, 0xB8, 0xE6, 0x36, 0xCF, 0xEB, 0x31, 0xAE,
+    0xF0, 0xEE, 0xC2, 0x4A, 0x80, 0x68, 0xBE, 0xE8, 0x2E, 0x00, 0xD0, 0xD1, 0x02, 0x9E, 0x7E, 0x57, 0x6E,
+    0xEC, 0x5D, 0x2D, 0x29, 0x80, 0x6F, 0xAB, 0x93, 0xB8, 0xE6, 0x36, 0xCF, 0xEB, 0x31, 0xAE,
 ];
 
 pub(super) const CLIENT_KEY_PUBLIC: Key = b"Genuine Adobe Flash Player 001";
@@ -32,7 +32,11 @@ const fn joined<const N: usize>(text: &[u8]) -> [u8; N] {
     let mut key = [0; N];
     let mut index = 0;
     while index < N {
-        key[index] = if index < text.len() { text[index] } else { TAIL[index - text.len()] };
+        key[index] = if index < text.len() {
+            text[index]
+        } else {
+            TAIL[index - text.len()]
+        };
         index += 1;
     }
     key
@@ -44,17 +48,22 @@ fn offset(packet: &[u8], scheme: Scheme) -> usize {
         Scheme::DigestFirst => 8,
         Scheme::DigestLast => 772,
     };
-    let sum: usize = packet[pointer..pointer + 4].iter().map(|byte| usize::from(*byte)).sum();
+    let sum: usize = packet[pointer..pointer + 4]
+        .iter()
+        .map(|byte| usize::from(*byte))
+        .sum();
     pointer + 4 + sum % 728
 }
 
 /// The digest of a hello (C1, S1), if it holds a valid one under either scheme.
 pub(super) fn find(packet: &[u8], key: Key) -> Option<(Scheme, [u8; LENGTH])> {
-    [Scheme::DigestLast, Scheme::DigestFirst].into_iter().find_map(|scheme| {
-        let at = offset(packet, scheme);
-        let expected = hmac(key, &[&packet[..at], &packet[at + LENGTH..]]);
-        (packet[at..at + LENGTH] == expected).then_some((scheme, expected))
-    })
+    [Scheme::DigestLast, Scheme::DigestFirst]
+        .into_iter()
+        .find_map(|scheme| {
+            let at = offset(packet, scheme);
+            let expected = hmac(key, &[&packet[..at], &packet[at + LENGTH..]]);
+            (packet[at..at + LENGTH] == expected).then_some((scheme, expected))
+        })
 }
 
 /// Puts the digest into a hello.
@@ -105,7 +114,10 @@ mod tests {
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
         );
         assert_eq!(
-            hex(&hmac(&[0xAA; 131], &[b"Test Using Larger Than Block-Size Key - Hash Key First"])),
+            hex(&hmac(
+                &[0xAA; 131],
+                &[b"Test Using Larger Than Block-Size Key - Hash Key First"]
+            )),
             "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54"
         );
     }
@@ -115,7 +127,10 @@ mod tests {
         for scheme in [Scheme::DigestFirst, Scheme::DigestLast] {
             let mut packet: Nonce = [0xA7; PACKET];
             sign_hello(&mut packet, scheme, CLIENT_KEY_PUBLIC);
-            assert_eq!(find(&packet, CLIENT_KEY_PUBLIC).map(|found| found.0), Some(scheme));
+            assert_eq!(
+                find(&packet, CLIENT_KEY_PUBLIC).map(|found| found.0),
+                Some(scheme)
+            );
             packet[PACKET - 1] ^= 1;
             packet[4] ^= 1;
             assert_eq!(find(&packet, CLIENT_KEY_PUBLIC), None);

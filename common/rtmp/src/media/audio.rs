@@ -97,12 +97,25 @@ impl Audio {
         let body = match head >> 4 {
             9 => return enhanced(head & 0x0F, cursor),
             10 => match cursor.u8()? {
-                0 => AudioBody::SequenceStart { codec: AudioCodec::Aac, config: cursor.rest() },
-                1 => AudioBody::CodedFrames { codec: AudioCodec::Aac, data: cursor.rest() },
-                other => AudioBody::Unsupported { codec: format!("AAC packet type {other}") },
+                0 => AudioBody::SequenceStart {
+                    codec: AudioCodec::Aac,
+                    config: cursor.rest(),
+                },
+                1 => AudioBody::CodedFrames {
+                    codec: AudioCodec::Aac,
+                    data: cursor.rest(),
+                },
+                other => AudioBody::Unsupported {
+                    codec: format!("AAC packet type {other}"),
+                },
             },
-            2 | 14 => AudioBody::CodedFrames { codec: AudioCodec::Mp3, data: cursor.rest() },
-            other => AudioBody::Unsupported { codec: legacy_name(other) },
+            2 | 14 => AudioBody::CodedFrames {
+                codec: AudioCodec::Mp3,
+                data: cursor.rest(),
+            },
+            other => AudioBody::Unsupported {
+                codec: legacy_name(other),
+            },
         };
         Ok(Self { track: 0, body })
     }
@@ -115,12 +128,22 @@ fn enhanced(packet_type: u8, mut cursor: Cursor) -> Result<Audio> {
         packet_type => (packet_type, 0, cursor.four_cc()?),
     };
     let body = match (packet_type, AudioCodec::from_four_cc(four_cc)) {
-        (_, None) => AudioBody::Unsupported { codec: cursor::name(four_cc) },
-        (0, Some(codec)) => AudioBody::SequenceStart { codec, config: cursor.rest() },
-        (1, Some(codec)) => AudioBody::CodedFrames { codec, data: cursor.rest() },
+        (_, None) => AudioBody::Unsupported {
+            codec: cursor::name(four_cc),
+        },
+        (0, Some(codec)) => AudioBody::SequenceStart {
+            codec,
+            config: cursor.rest(),
+        },
+        (1, Some(codec)) => AudioBody::CodedFrames {
+            codec,
+            data: cursor.rest(),
+        },
         (2, Some(_)) => AudioBody::SequenceEnd,
         (4, Some(_)) => AudioBody::Metadata(cursor.rest()),
-        (other, Some(codec)) => AudioBody::Unsupported { codec: format!("{} packet type {other}", codec.name()) },
+        (other, Some(codec)) => AudioBody::Unsupported {
+            codec: format!("{} packet type {other}", codec.name()),
+        },
     };
     Ok(Audio { track, body })
 }

@@ -12,7 +12,11 @@ pub(super) struct Cursor {
 
 impl Cursor {
     pub(super) fn new(payload: &Bytes, what: &'static str) -> Self {
-        Self { rest: payload.clone(), what, length: payload.len() }
+        Self {
+            rest: payload.clone(),
+            what,
+            length: payload.len(),
+        }
     }
 
     pub(super) fn u8(&mut self) -> Result<u8> {
@@ -50,7 +54,10 @@ impl Cursor {
     }
 
     fn short(&self) -> Error {
-        Error::MalformedMedia { what: self.what, length: self.length }
+        Error::MalformedMedia {
+            what: self.what,
+            length: self.length,
+        }
     }
 
     /// The packet type after all ModEx prefixes (E-RTMP "ModEx"), whose contents (nanosecond offsets) are passed over.

@@ -117,7 +117,11 @@ impl Video {
         if head & 0x80 != 0 {
             enhanced(frame_type, head & 0x0F, cursor)
         } else {
-            Ok(Self { frame_type, track: 0, body: legacy(frame_type, head & 0x0F, cursor)? })
+            Ok(Self {
+                frame_type,
+                track: 0,
+                body: legacy(frame_type, head & 0x0F, cursor)?,
+            })
         }
     }
 
@@ -135,15 +139,28 @@ fn legacy(frame_type: FrameType, codec_id: u8, mut cursor: Cursor) -> Result<Vid
         7 => VideoCodec::Avc,
         // Not in any specification; what encoders sent before Enhanced RTMP.
         12 => VideoCodec::Hevc,
-        other => return Ok(VideoBody::Unsupported { codec: legacy_name(other) }),
+        other => {
+            return Ok(VideoBody::Unsupported {
+                codec: legacy_name(other),
+            });
+        }
     };
     let packet_type = cursor.u8()?;
     let composition_time = cursor.i24()?;
     Ok(match packet_type {
-        0 => VideoBody::SequenceStart { codec, config: cursor.rest() },
-        1 => VideoBody::CodedFrames { codec, composition_time, data: cursor.rest() },
+        0 => VideoBody::SequenceStart {
+            codec,
+            config: cursor.rest(),
+        },
+        1 => VideoBody::CodedFrames {
+            codec,
+            composition_time,
+            data: cursor.rest(),
+        },
         2 => VideoBody::SequenceEnd,
-        other => VideoBody::Unsupported { codec: format!("{} packet type {other}", codec.name()) },
+        other => VideoBody::Unsupported {
+            codec: format!("{} packet type {other}", codec.name()),
+        },
     })
 }
 
@@ -152,7 +169,11 @@ fn enhanced(frame_type: FrameType, packet_type: u8, mut cursor: Cursor) -> Resul
     const MULTITRACK: u8 = 6;
     let packet_type = cursor.skip_mod_ex(packet_type)?;
     if frame_type == FrameType::Command && packet_type != METADATA {
-        return Ok(Video { frame_type, track: 0, body: VideoBody::Command });
+        return Ok(Video {
+            frame_type,
+            track: 0,
+            body: VideoBody::Command,
+        });
     }
     let (packet_type, track, four_cc) = match packet_type {
         MULTITRACK => cursor.first_track()?,
@@ -160,18 +181,37 @@ fn enhanced(frame_type: FrameType, packet_type: u8, mut cursor: Cursor) -> Resul
     };
     let body = match (packet_type, VideoCodec::from_four_cc(four_cc)) {
         (METADATA, _) => VideoBody::Metadata(cursor.rest()),
-        (_, None) => VideoBody::Unsupported { codec: cursor::name(four_cc) },
-        (0, Some(codec)) => VideoBody::SequenceStart { codec, config: cursor.rest() },
+        (_, None) => VideoBody::Unsupported {
+            codec: cursor::name(four_cc),
+        },
+        (0, Some(codec)) => VideoBody::SequenceStart {
+            codec,
+            config: cursor.rest(),
+        },
         (1, Some(codec)) => {
             let reordered = matches!(codec, VideoCodec::Avc | VideoCodec::Hevc);
             let composition_time = if reordered { cursor.i24()? } else { 0 };
-            VideoBody::CodedFrames { codec, composition_time, data: cursor.rest() }
+            VideoBody::CodedFrames {
+                codec,
+                composition_time,
+                data: cursor.rest(),
+            }
         }
         (2, Some(_)) => VideoBody::SequenceEnd,
-        (3, Some(codec)) => VideoBody::CodedFrames { codec, composition_time: 0, data: cursor.rest() },
-        (other, Some(codec)) => VideoBody::Unsupported { codec: format!("{} packet type {other}", codec.name()) },
+        (3, Some(codec)) => VideoBody::CodedFrames {
+            codec,
+            composition_time: 0,
+            data: cursor.rest(),
+        },
+        (other, Some(codec)) => VideoBody::Unsupported {
+            codec: format!("{} packet type {other}", codec.name()),
+        },
     };
-    Ok(Video { frame_type, track, body })
+    Ok(Video {
+        frame_type,
+        track,
+        body,
+    })
 }
 
 fn legacy_name(codec_id: u8) -> String {

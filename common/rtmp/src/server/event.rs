@@ -125,7 +125,10 @@ pub struct Rejection {
 impl Rejection {
     /// Any code.
     pub fn new(code: impl Into<String>, description: impl Into<String>) -> Self {
-        Self { code: code.into(), description: description.into() }
+        Self {
+            code: code.into(),
+            description: description.into(),
+        }
     }
 
     /// The name is in use or not known: `NetStream.Publish.BadName`.

@@ -39,13 +39,27 @@ pub(super) fn connect_result(asked: &ConnectAsked) -> Command {
         properties.extend(enhanced());
         information.extend(enhanced());
     }
-    Command::new("_result", asked.transaction, Value::Object(properties), vec![Value::Object(information)])
+    Command::new(
+        "_result",
+        asked.transaction,
+        Value::Object(properties),
+        vec![Value::Object(information)],
+    )
 }
 
 fn enhanced() -> [(String, Value); 4] {
-    let list = VIDEO.iter().chain(&AUDIO).map(|four_cc| Value::from(*four_cc)).collect();
+    let list = VIDEO
+        .iter()
+        .chain(&AUDIO)
+        .map(|four_cc| Value::from(*four_cc))
+        .collect();
     let map = |codecs: &[&str]| {
-        Value::Object(codecs.iter().map(|four_cc| ((*four_cc).to_owned(), Value::Number(CAN_FORWARD))).collect())
+        Value::Object(
+            codecs
+                .iter()
+                .map(|four_cc| ((*four_cc).to_owned(), Value::Number(CAN_FORWARD)))
+                .collect(),
+        )
     };
     [
         ("capsEx".to_owned(), Value::Number(CAPS_EX)),

@@ -113,19 +113,31 @@ impl ServerSession {
         };
         let limits = &self.connection.limits;
         let error = match self.phase {
-            Phase::Unconnected if self.connection.is_handshake_done() => {
-                Error::Timeout { what: "connect", limit: limits.handshake_timeout }
-            }
-            Phase::Unconnected => Error::Timeout { what: "handshake", limit: limits.handshake_timeout },
-            _ if !self.is_active() => {
-                Error::Timeout { what: "publish or play request", limit: limits.request_timeout }
-            }
-            _ if self.pinged.is_none() && self.is_playing() && deadline < self.connection.last_message + limits.idle_timeout => {
+            Phase::Unconnected if self.connection.is_handshake_done() => Error::Timeout {
+                what: "connect",
+                limit: limits.handshake_timeout,
+            },
+            Phase::Unconnected => Error::Timeout {
+                what: "handshake",
+                limit: limits.handshake_timeout,
+            },
+            _ if !self.is_active() => Error::Timeout {
+                what: "publish or play request",
+                limit: limits.request_timeout,
+            },
+            _ if self.pinged.is_none()
+                && self.is_playing()
+                && deadline < self.connection.last_message + limits.idle_timeout =>
+            {
                 self.pinged = Some(now);
-                let sent = self.connection.send_control(Kind::USER_CONTROL, &control::ping_request(milliseconds(now)));
+                let sent = self
+                    .connection
+                    .send_control(Kind::USER_CONTROL, &control::ping_request(milliseconds(now)));
                 return sent.map_err(|error| self.fail(error));
             }
-            _ => Error::Idle { limit: limits.idle_timeout },
+            _ => Error::Idle {
+                limit: limits.idle_timeout,
+            },
         };
         Err(self.fail(error))
     }
@@ -135,7 +147,10 @@ impl ServerSession {
     /// # Errors
     /// [`Error::NoSuchRequest`] when it was answered before or the peer withdrew it; [`Error::OutputFull`].
     pub fn accept(&mut self, request: RequestId) -> Result<()> {
-        if let Phase::Pending { request: pending, asked } = &self.phase
+        if let Phase::Pending {
+            request: pending,
+            asked,
+        } = &self.phase
             && *pending == request
         {
             let result = reply::connect_result(asked);
@@ -143,11 +158,15 @@ impl ServerSession {
             self.connection.send_window_ack_size()?;
             let mut bandwidth = self.connection.limits.window_ack_size.to_be_bytes().to_vec();
             bandwidth.push(2); // dynamic
-            self.connection.send_control(Kind::SET_PEER_BANDWIDTH, &bandwidth)?;
+            self.connection
+                .send_control(Kind::SET_PEER_BANDWIDTH, &bandwidth)?;
             self.connection.send_chunk_size()?;
             return self.connection.send_command(0, &result);
         }
-        let stream = self.streams.by_request(request).ok_or(Error::NoSuchRequest { request: request.0 })?;
+        let stream = self
+            .streams
+            .by_request(request)
+            .ok_or(Error::NoSuchRequest { request: request.0 })?;
         let id = stream.id;
         match std::mem::replace(&mut stream.state, State::Idle) {
             State::PublishPending { name, .. } => {
@@ -157,11 +176,16 @@ impl ServerSession {
             State::PlayPending { .. } => {
                 stream.state = State::Playing;
                 self.pinged = None;
-                self.connection.send_control(Kind::USER_CONTROL, &control::stream_begin(id))?;
+                self.connection
+                    .send_control(Kind::USER_CONTROL, &control::stream_begin(id))?;
                 self.status(id, "status", "NetStream.Play.Reset", "Playlist was reset.")?;
                 self.status(id, "status", "NetStream.Play.Start", "Playing has begun.")?;
                 let mut access = Vec::new();
-                for value in ["|RtmpSampleAccess".into(), Value::Boolean(true), Value::Boolean(true)] {
+                for value in [
+                    "|RtmpSampleAccess".into(),
+                    Value::Boolean(true),
+                    Value::Boolean(true),
+                ] {
                     amf0::encode(&value, &mut access);
                 }
                 self.connection.send_media(Kind::DATA_AMF0, id, 0, &access)
@@ -178,7 +202,10 @@ impl ServerSession {
     /// # Errors
     /// [`Error::NoSuchRequest`] when it was answered before or the peer withdrew it; [`Error::OutputFull`].
     pub fn reject(&mut self, request: RequestId, rejection: &Rejection) -> Result<()> {
-        if let Phase::Pending { request: pending, asked } = &self.phase
+        if let Phase::Pending {
+            request: pending,
+            asked,
+        } = &self.phase
             && *pending == request
         {
             let information = Value::object([
@@ -191,7 +218,10 @@ impl ServerSession {
             self.connection.close();
             return Ok(());
         }
-        let stream = self.streams.by_request(request).ok_or(Error::NoSuchRequest { request: request.0 })?;
+        let stream = self
+            .streams
+            .by_request(request)
+            .ok_or(Error::NoSuchRequest { request: request.0 })?;
         stream.state = State::Idle;
         let id = stream.id;
         self.status(id, "error", &rejection.code, &rejection.description)
@@ -204,7 +234,12 @@ impl ServerSession {
     pub fn end_stream(&mut self, stream: u32, rejection: &Rejection) -> Result<()> {
         match self.streams.state(stream) {
             Some(state @ (State::Publishing { .. } | State::Playing)) => *state = State::Idle,
-            _ => return Err(Error::WrongStreamState { stream, state: "publishing or playing" }),
+            _ => {
+                return Err(Error::WrongStreamState {
+                    stream,
+                    state: "publishing or playing",
+                });
+            }
         }
         self.status(stream, "error", &rejection.code, &rejection.description)
     }
@@ -215,8 +250,14 @@ impl ServerSession {
     /// [`Error::WrongStreamState`] when nothing is played there; [`Error::OutputFull`].
     pub fn finish_play(&mut self, stream: u32) -> Result<()> {
         self.playing(stream)?;
-        self.connection.send_control(Kind::USER_CONTROL, &control::stream_eof(stream))?;
-        self.status(stream, "status", "NetStream.Play.UnpublishNotify", "The stream has ended.")?;
+        self.connection
+            .send_control(Kind::USER_CONTROL, &control::stream_eof(stream))?;
+        self.status(
+            stream,
+            "status",
+            "NetStream.Play.UnpublishNotify",
+            "The stream has ended.",
+        )?;
         self.status(stream, "status", "NetStream.Play.Stop", "Playing has stopped.")?;
         if let Some(state) = self.streams.state(stream) {
             *state = State::Idle;
@@ -231,7 +272,8 @@ impl ServerSession {
     /// [`Error::WrongStreamState`] when nothing is played there.
     pub fn send_audio(&mut self, stream: u32, timestamp: u32, payload: &Bytes) -> Result<()> {
         self.playing(stream)?;
-        self.connection.send_media(Kind::AUDIO, stream, timestamp, payload)
+        self.connection
+            .send_media(Kind::AUDIO, stream, timestamp, payload)
     }
 
     /// Sends a video message to a player.
@@ -240,7 +282,8 @@ impl ServerSession {
     /// As [`send_audio`](Self::send_audio).
     pub fn send_video(&mut self, stream: u32, timestamp: u32, payload: &Bytes) -> Result<()> {
         self.playing(stream)?;
-        self.connection.send_media(Kind::VIDEO, stream, timestamp, payload)
+        self.connection
+            .send_media(Kind::VIDEO, stream, timestamp, payload)
     }
 
     /// Sends a data message (AMF0, as in [`Event::Data`]) to a player.
@@ -249,7 +292,8 @@ impl ServerSession {
     /// As [`send_audio`](Self::send_audio).
     pub fn send_data(&mut self, stream: u32, timestamp: u32, payload: &Bytes) -> Result<()> {
         self.playing(stream)?;
-        self.connection.send_media(Kind::DATA_AMF0, stream, timestamp, payload)
+        self.connection
+            .send_media(Kind::DATA_AMF0, stream, timestamp, payload)
     }
 
     /// Bytes to be sent. After sending some, [`advance_output`](Self::advance_output).
@@ -284,9 +328,9 @@ impl ServerSession {
             Incoming::Audio(media) => self.is_publishing(media.stream).then_some(Event::Audio(media)),
             Incoming::Video(media) => self.is_publishing(media.stream).then_some(Event::Video(media)),
             Incoming::Data(media) => self.is_publishing(media.stream).then_some(Event::Data(media)),
-            Incoming::Control(Control::PingResponse(_)) => {
-                pinged.map(|sent| Event::Pong { round_trip: now.saturating_sub(sent) })
-            }
+            Incoming::Control(Control::PingResponse(_)) => pinged.map(|sent| Event::Pong {
+                round_trip: now.saturating_sub(sent),
+            }),
             Incoming::Control(_) => None,
             Incoming::Command { stream, command } => self.command(stream, &command, now)?,
         })
@@ -319,9 +363,17 @@ impl ServerSession {
             "play" => return self.play(stream, command).map(Some),
             "closeStream" => return Ok(self.close_stream(stream, now)),
             "deleteStream" => {
-                let id = command.arguments.first().and_then(Value::as_number).unwrap_or_default();
+                let id = command
+                    .arguments
+                    .first()
+                    .and_then(Value::as_number)
+                    .unwrap_or_default();
                 // Ids are small whole numbers; anything else names no stream, as 0 does.
-                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates")]
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "the cast saturates"
+                )]
                 let id = id as u32;
                 let event = self.close_stream(id, now);
                 self.streams.remove(id);
@@ -360,15 +412,31 @@ impl ServerSession {
     }
 
     fn connect(&mut self, command: &Command) -> Event {
-        let text = |name| command.object.get(name).and_then(Value::as_str).unwrap_or_default();
+        let text = |name| {
+            command
+                .object
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+        };
         let number = |name| command.object.get(name).and_then(Value::as_number);
         let four_cc: Vec<String> = match command.object.get("fourCcList") {
-            Some(Value::StrictArray(list)) => list.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            Some(Value::StrictArray(list)) => {
+                list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
             _ => Vec::new(),
         };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "flags; the cast saturates")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "flags; the cast saturates"
+        )]
         let caps_ex = number("capsEx").map(|flags| flags as u32);
-        let object_encoding = if number("objectEncoding") == Some(3.0) { 3.0 } else { 0.0 };
+        let object_encoding = if number("objectEncoding") == Some(3.0) {
+            3.0
+        } else {
+            0.0
+        };
         let enhanced = caps_ex.is_some()
             || ["fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap"]
                 .iter()
@@ -383,8 +451,15 @@ impl ServerSession {
             four_cc,
             caps_ex,
         };
-        let asked = ConnectAsked { transaction: command.transaction, object_encoding, enhanced };
-        self.phase = Phase::Pending { request: event.request, asked };
+        let asked = ConnectAsked {
+            transaction: command.transaction,
+            object_encoding,
+            enhanced,
+        };
+        self.phase = Phase::Pending {
+            request: event.request,
+            asked,
+        };
         Event::ConnectRequested(event)
     }
 
@@ -395,9 +470,17 @@ impl ServerSession {
             Some("append") => PublishKind::Append,
             _ => PublishKind::Live,
         };
-        let state = idle(&mut self.streams, stream, "publish")?;
+        let state = idle(
+            &mut self.streams,
+            stream,
+            "publish",
+            self.connection.limits.streams,
+        )?;
         let request = next_request(&mut self.last_request);
-        *state = State::PublishPending { request, name: StreamKey::new(name) };
+        *state = State::PublishPending {
+            request,
+            name: StreamKey::new(name),
+        };
         Ok(Event::PublishRequested(PublishRequest {
             request,
             stream,
@@ -409,11 +492,12 @@ impl ServerSession {
     }
 
     fn play(&mut self, stream: u32, command: &Command) -> Result<Event> {
-        let name = command
-            .text_argument(0)
-            .ok_or(Error::MalformedCommand { command: "play", why: "the stream's name is missing" })?;
+        let name = command.text_argument(0).ok_or(Error::MalformedCommand {
+            command: "play",
+            why: "the stream's name is missing",
+        })?;
         let number = |index: usize| command.arguments.get(index).and_then(Value::as_number);
-        let state = idle(&mut self.streams, stream, "play")?;
+        let state = idle(&mut self.streams, stream, "play", self.connection.limits.streams)?;
         let request = next_request(&mut self.last_request);
         *state = State::PlayPending { request };
         Ok(Event::PlayRequested(PlayRequest {
@@ -443,7 +527,8 @@ impl ServerSession {
     }
 
     fn status(&mut self, stream: u32, level: &str, code: &str, description: &str) -> Result<()> {
-        self.connection.send_command(stream, &Command::on_status(level, code, description))
+        self.connection
+            .send_command(stream, &Command::on_status(level, code, description))
     }
 
     /// Ends the session, telling an encoder why. What does not fit into the output is left out.
@@ -466,17 +551,24 @@ impl ServerSession {
     }
 
     fn is_playing(&self) -> bool {
-        self.streams.iter().any(|stream| matches!(stream.state, State::Playing))
+        self.streams
+            .iter()
+            .any(|stream| matches!(stream.state, State::Playing))
     }
 
     fn is_active(&self) -> bool {
-        self.streams.iter().any(|stream| matches!(stream.state, State::Playing | State::Publishing { .. }))
+        self.streams
+            .iter()
+            .any(|stream| matches!(stream.state, State::Playing | State::Publishing { .. }))
     }
 
     fn playing(&mut self, stream: u32) -> Result<()> {
         match self.streams.state(stream) {
             Some(State::Playing) => Ok(()),
-            _ => Err(Error::WrongStreamState { stream, state: "playing" }),
+            _ => Err(Error::WrongStreamState {
+                stream,
+                state: "playing",
+            }),
         }
     }
 }
@@ -486,8 +578,13 @@ fn next_request(last: &mut u64) -> RequestId {
     RequestId(*last)
 }
 
-fn idle<'a>(streams: &'a mut Streams, stream: u32, command: &'static str) -> Result<&'a mut State> {
-    match streams.state(stream) {
+fn idle<'a>(
+    streams: &'a mut Streams,
+    stream: u32,
+    command: &'static str,
+    max: usize,
+) -> Result<&'a mut State> {
+    match streams.state_or_create(stream, max)? {
         Some(state @ State::Idle) => Ok(state),
         Some(_) => Err(unexpected(command, "came on a stream that is in use")),
         None => Err(unexpected(command, "came on a stream that was not created")),

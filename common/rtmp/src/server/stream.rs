@@ -14,9 +14,16 @@ pub(super) enum State {
     /// Created or closed.
     Idle,
     /// The application is asked.
-    PublishPending { request: RequestId, name: StreamKey },
-    PlayPending { request: RequestId },
-    Publishing { name: StreamKey },
+    PublishPending {
+        request: RequestId,
+        name: StreamKey,
+    },
+    PlayPending {
+        request: RequestId,
+    },
+    Publishing {
+        name: StreamKey,
+    },
     Playing,
 }
 
@@ -41,17 +48,41 @@ impl Streams {
         if self.open.len() >= max {
             return Err(Error::TooManyStreams { max });
         }
-        self.last += 1;
-        self.open.push(Stream { id: self.last, state: State::Idle });
+        self.last = self.last.saturating_add(1);
+        self.open.push(Stream {
+            id: self.last,
+            state: State::Idle,
+        });
         Ok(self.last)
     }
 
+    /// The state of a stream that is about to be used. Clients exist that use an id of their own whatever `createStream`
+    /// answered, so that a small id that is not known is created as if it had been asked for.
+    pub(super) fn state_or_create(&mut self, id: u32, max: usize) -> Result<Option<&mut State>> {
+        if self.state(id).is_none() && (1..=255).contains(&id) {
+            if self.open.len() >= max {
+                return Err(Error::TooManyStreams { max });
+            }
+            self.last = self.last.max(id);
+            self.open.push(Stream {
+                id,
+                state: State::Idle,
+            });
+        }
+        Ok(self.state(id))
+    }
+
     pub(super) fn state(&mut self, id: u32) -> Option<&mut State> {
-        self.open.iter_mut().find(|stream| stream.id == id).map(|stream| &mut stream.state)
+        self.open
+            .iter_mut()
+            .find(|stream| stream.id == id)
+            .map(|stream| &mut stream.state)
     }
 
     pub(super) fn by_request(&mut self, request: RequestId) -> Option<&mut Stream> {
-        self.open.iter_mut().find(|stream| stream.state.request() == Some(request))
+        self.open
+            .iter_mut()
+            .find(|stream| stream.state.request() == Some(request))
     }
 
     pub(super) fn remove(&mut self, id: u32) {
@@ -65,7 +96,9 @@ impl Streams {
             _ => None,
         });
         let named = publishing.clone().find(|(_, known)| Some(known.expose()) == name);
-        named.or_else(|| publishing.next().filter(|_| publishing.next().is_none())).map(|(id, _)| id)
+        named
+            .or_else(|| publishing.next().filter(|_| publishing.next().is_none()))
+            .map(|(id, _)| id)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Stream> {
