@@ -1,0 +1,226 @@
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+
+use super::handler::RecordHandler;
+use super::{BoxError, HandlerError, Retries};
+use crate::{EventBus, Message, Outgoing, Record, TopicPartition};
+
+/// What the workers of one consumer have in common.
+pub(super) struct Shared {
+    pub(super) bus: Arc<dyn EventBus>,
+    pub(super) group: String,
+    pub(super) handlers: HashMap<&'static str, Arc<dyn RecordHandler>>,
+    pub(super) retries: Retries,
+    /// Gets the partition whenever its batch is done. Holds one place per partition.
+    pub(super) finished: mpsc::Sender<Finished>,
+}
+
+/// A worker has done its batch and wants the next one.
+pub(super) struct Finished {
+    pub(super) partition: TopicPartition,
+    /// Which worker: the partition may have been taken away and given back since.
+    pub(super) worker: uuid::Uuid,
+}
+
+/// Handles the records of one partition, in order, one batch at a time.
+pub(super) struct Worker {
+    pub(super) id: uuid::Uuid,
+    batches: mpsc::Sender<Vec<Record>>,
+    /// The offset after the last record that was handled; 0 before the first.
+    progress: Arc<AtomicU64>,
+    committed: u64,
+    stop: CancellationToken,
+    task: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    pub(super) fn start(partition: TopicPartition, shared: Arc<Shared>) -> Self {
+        let (batches, receiver) = mpsc::channel(1);
+        let progress = Arc::new(AtomicU64::new(0));
+        let stop = CancellationToken::new();
+        let id = uuid::Uuid::now_v7();
+        let finished = Finished {
+            partition,
+            worker: id,
+        };
+        let work = work(finished, shared, receiver, progress.clone(), stop.clone());
+        Self {
+            id,
+            batches,
+            progress,
+            committed: 0,
+            stop,
+            task: Some(tokio::spawn(work)),
+        }
+    }
+
+    /// Hands it a batch. False when it is gone; a partition is paused while its batch is in hand, so there is always
+    /// a place for the next one.
+    pub(super) fn give(&self, records: Vec<Record>) -> bool {
+        self.batches.try_send(records).is_ok()
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits for the record in hand.
+    pub(super) async fn join(&mut self) {
+        if let Some(task) = self.task.take() {
+            drop(task.await);
+        }
+    }
+
+    pub(super) fn uncommitted(&self) -> Option<u64> {
+        let progress = self.progress.load(Ordering::Acquire);
+        (progress > self.committed).then_some(progress)
+    }
+
+    pub(super) fn committed(&mut self, next: u64) {
+        self.committed = next;
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // A consumer that is dropped half way takes its workers with it.
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+async fn work(
+    finished: Finished,
+    shared: Arc<Shared>,
+    mut batches: mpsc::Receiver<Vec<Record>>,
+    progress: Arc<AtomicU64>,
+    stop: CancellationToken,
+) {
+    loop {
+        let batch = tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            batch = batches.recv() => batch,
+        };
+        let Some(batch) = batch else { return };
+        for record in batch {
+            if stop.is_cancelled() {
+                return;
+            }
+            let next = record.offset + 1;
+            if !shared.handle(&record, &stop).await {
+                return;
+            }
+            progress.store(next, Ordering::Release);
+        }
+        let finished = Finished {
+            partition: finished.partition.clone(),
+            worker: finished.worker,
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            sent = shared.finished.send(finished) => if sent.is_err() { return },
+        }
+    }
+}
+
+impl Shared {
+    /// True once the record was handled or is among the dead letters; false when stopped before.
+    async fn handle(&self, record: &Record, stop: &CancellationToken) -> bool {
+        let Some(handler) = self.handlers.get(&*record.topic) else {
+            return self.bury(record, &"no handler for the topic".into(), stop).await;
+        };
+        let mut failures = 0;
+        loop {
+            let span = tracing::debug_span!(
+                "consume",
+                group = self.group,
+                topic = &*record.topic,
+                partition = record.partition,
+                offset = record.offset,
+                event_type = record.message.event_type,
+            );
+            let error = match handler.handle(record).instrument(span).await {
+                Ok(()) => {
+                    metrics::counter!("bus_consumer_handled_total", "group" => self.group.clone(), "topic" => record.topic.clone())
+                        .increment(1);
+                    return true;
+                }
+                Err(HandlerError::Poison(reason)) => return self.bury(record, &reason, stop).await,
+                Err(HandlerError::Retry(error)) => error,
+            };
+            failures += 1;
+            self.report(record, failures, &error);
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = tokio::time::sleep(self.retries.backoff(failures)) => {}
+            }
+        }
+    }
+
+    fn report(&self, record: &Record, failures: u32, error: &BoxError) {
+        metrics::counter!("bus_consumer_retries_total", "group" => self.group.clone(), "topic" => record.topic.clone())
+            .increment(1);
+        let Record {
+            topic,
+            partition,
+            offset,
+            ..
+        } = record;
+        if failures >= self.retries.attempts {
+            tracing::error!(group = self.group, %topic, partition, offset, failures, %error, "a partition is stuck");
+        } else {
+            tracing::warn!(group = self.group, %topic, partition, offset, failures, %error, "retrying");
+        }
+    }
+
+    /// Publishes the record among the dead letters of its topic, however long that takes.
+    async fn bury(&self, record: &Record, reason: &BoxError, stop: &CancellationToken) -> bool {
+        let Record {
+            topic,
+            partition,
+            offset,
+            message,
+        } = record;
+        tracing::error!(group = self.group, %topic, partition, offset, id = message.id, %reason, "to the dead letters");
+        metrics::counter!("bus_consumer_dead_letters_total", "group" => self.group.clone(), "topic" => topic.clone())
+            .increment(1);
+        let mut failures = 0;
+        while let Err(error) = self.bus.publish(vec![self.dead_letter(record, reason)]).await {
+            failures += 1;
+            self.report(record, failures, &error.into());
+            tokio::select! {
+                () = stop.cancelled() => return false,
+                () = tokio::time::sleep(self.retries.backoff(failures)) => {}
+            }
+        }
+        true
+    }
+
+    fn dead_letter(&self, record: &Record, reason: &BoxError) -> Outgoing {
+        let mut attributes = record.message.attributes.clone();
+        attributes.extend([
+            ("dead_letter_reason".to_owned(), reason.to_string()),
+            ("dead_letter_topic".to_owned(), record.topic.to_string()),
+            ("dead_letter_partition".to_owned(), record.partition.to_string()),
+            ("dead_letter_offset".to_owned(), record.offset.to_string()),
+            ("dead_letter_group".to_owned(), self.group.clone()),
+        ]);
+        Outgoing {
+            topic: Cow::Owned(format!("{}.dlq", record.topic)),
+            message: Message {
+                attributes,
+                ..record.message.clone()
+            },
+        }
+    }
+}

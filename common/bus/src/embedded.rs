@@ -1,0 +1,129 @@
+//! The bus in a folder: a durable log of our own on SQLite, for one process (docs/adr/0003).
+//!
+//! ```text
+//!  publish ─► encode per partition ─► pending ─┐ one job of the writer thread takes all that is pending:
+//!  publish ─► encode per partition ─► pending ─┴► one blob row per partition ─► COMMIT (fsync) ─► tail, wake, answer
+//!                                                                                               │
+//!  poll ◄── recent batches in memory (the tail, bounded) ◄──────────────────────────────────────┘
+//!      ◄── rows of the database, for who is behind the tail
+//! ```
+
+pub(crate) mod codec;
+mod group;
+mod log;
+mod publish;
+mod retention;
+mod subscription;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use marquee_proto::topic::Topic;
+use marquee_sqlite::Database;
+
+use crate::{Error, EventBus, Outgoing, Subscription as SubscriptionTrait};
+use log::Log;
+use subscription::Member;
+
+/// Bounds of the embedded bus.
+#[derive(Debug, Clone, Copy)]
+pub struct Options {
+    /// Bytes of recent batches that are kept in memory, over all partitions.
+    pub tail_bytes: usize,
+    /// Bytes that a partition keeps on disk; its oldest batches go beyond that, whatever their age.
+    pub partition_bytes: u64,
+    /// Bytes of one message at most.
+    pub message_bytes: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            tail_bytes: 16 << 20,
+            partition_bytes: 1 << 30,
+            message_bytes: 1 << 20,
+        }
+    }
+}
+
+/// The embedded bus. Dropping it writes what is queued and frees the folder.
+pub struct Embedded {
+    log: Arc<Log>,
+}
+
+const MIGRATION: &str = "
+CREATE TABLE partitions(
+    id INTEGER PRIMARY KEY,
+    topic TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    start INTEGER NOT NULL DEFAULT 0,  -- the earliest offset that is kept
+    next INTEGER NOT NULL DEFAULT 0,   -- the offset that the next record gets
+    bytes INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (topic, number)
+);
+CREATE TABLE batches(
+    place INTEGER PRIMARY KEY,         -- partition << 40 | offset of the first record
+    records INTEGER NOT NULL,
+    appended_ms INTEGER NOT NULL,
+    blob BLOB NOT NULL
+);
+CREATE TABLE commits(
+    consumer TEXT NOT NULL,
+    partition INTEGER NOT NULL,
+    next INTEGER NOT NULL,
+    PRIMARY KEY (consumer, partition)
+) WITHOUT ROWID;
+";
+
+impl Embedded {
+    /// Opens or makes the bus in a folder.
+    ///
+    /// # Errors
+    /// Those of [`Database::open`], which name the folder.
+    pub fn open(folder: &Path, options: Options) -> Result<Arc<Self>, Error> {
+        let layout = marquee_sqlite::Options {
+            page_size: 16 << 10,
+            wal_autocheckpoint: 1000,
+            cache_kib: 8 << 10,
+            ..marquee_sqlite::Options::default()
+        };
+        let database = Database::open_with(&folder.join("bus.sqlite"), &[MIGRATION], layout)?;
+        Ok(Arc::new(Self {
+            log: Arc::new(Log::load(database, options)?),
+        }))
+    }
+
+    /// Removes what is older than its topic keeps it, and what a partition has beyond its bytes. Publishing does this
+    /// about once a minute by itself.
+    pub async fn retain(&self, now: jiff::Timestamp) -> Result<(), Error> {
+        while retention::sweep(&self.log, now).await? {}
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl EventBus for Embedded {
+    async fn declare(&self, topics: &[Topic]) -> Result<(), Error> {
+        self.log.declare(topics).await
+    }
+
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Error> {
+        publish::publish(&self.log, messages).await
+    }
+
+    async fn subscribe(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn SubscriptionTrait>, Error> {
+        Ok(Box::new(Member::join(self.log.clone(), group, topics)?))
+    }
+
+    async fn end_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
+        let topic = self.log.topic(topic.name)?;
+        let state = self.log.state.lock();
+        Ok(topic
+            .partitions
+            .iter()
+            .filter_map(|id| state.partitions.get(id))
+            .map(|partition| partition.next)
+            .collect())
+    }
+}

@@ -1,0 +1,89 @@
+use marquee_error::{ErrorExt, ErrorKind};
+
+/// What can go wrong on the bus.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A topic that was never declared.
+    #[error("topic `{0}` is not declared")]
+    UnknownTopic(String),
+    /// A topic exists with other properties than declared. It is reported, never repaired by guess.
+    #[error("topic `{topic}` has {found} partitions, {declared} are declared")]
+    TopicMismatch {
+        /// The topic.
+        topic: String,
+        /// Partitions it has.
+        found: u32,
+        /// Partitions it is declared with.
+        declared: u32,
+    },
+    /// A message is larger than the bus takes.
+    #[error("a message of {size} bytes is too large: up to {limit} bytes are taken")]
+    TooLarge {
+        /// Bytes of the message.
+        size: usize,
+        /// Bytes that are taken.
+        limit: usize,
+    },
+    /// The partition belongs to another member of the group by now: whoever owns it commits.
+    #[error("partition {partition} of `{topic}` is not assigned to this subscription")]
+    NotAssigned {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+    },
+    /// The bus cannot be reached for now, or was closed.
+    #[error("the bus is unavailable: {0}")]
+    Unavailable(String),
+    /// A stored record cannot be read.
+    #[error("a record of `{topic}` partition {partition} at offset {offset} is damaged")]
+    Damaged {
+        /// The topic.
+        topic: String,
+        /// The partition.
+        partition: u32,
+        /// The offset.
+        offset: u64,
+    },
+    /// The file behind the embedded bus, or behind an outbox.
+    #[error(transparent)]
+    Sqlite(#[from] marquee_sqlite::Error),
+}
+
+impl From<marquee_sqlite::rusqlite::Error> for Error {
+    fn from(error: marquee_sqlite::rusqlite::Error) -> Self {
+        Self::Sqlite(error.into())
+    }
+}
+
+impl ErrorExt for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::UnknownTopic(_) | Self::TopicMismatch { .. } => ErrorKind::FailedPrecondition,
+            Self::TooLarge { .. } => ErrorKind::InvalidArgument,
+            Self::NotAssigned { .. } => ErrorKind::Aborted,
+            Self::Unavailable(_) => ErrorKind::Unavailable,
+            Self::Damaged { .. } => ErrorKind::Internal,
+            Self::Sqlite(error) => error.kind(),
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::UnknownTopic(_) => "TOPIC_UNKNOWN",
+            Self::TopicMismatch { .. } => "TOPIC_MISMATCH",
+            Self::TooLarge { .. } => "MESSAGE_TOO_LARGE",
+            Self::NotAssigned { .. } => "PARTITION_NOT_ASSIGNED",
+            Self::Unavailable(_) => "BUS_UNAVAILABLE",
+            Self::Damaged { .. } => "RECORD_DAMAGED",
+            Self::Sqlite(error) => error.reason(),
+        }
+    }
+
+    fn metadata(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Sqlite(error) => error.metadata(),
+            _ => Vec::new(),
+        }
+    }
+}
