@@ -1,4 +1,9 @@
 //! Against another implementation (`shiguredo_rtmp`): what it writes we read, and the other way round.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what fails here fails the test"
+)]
 
 use std::time::Duration;
 

@@ -1,4 +1,9 @@
 //! Stock ffmpeg publishes to and plays from a server session, over loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "what fails here fails the test"
+)]
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
