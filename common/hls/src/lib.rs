@@ -25,6 +25,8 @@
 //! The caller appends one line per [`InitRecord`] and [`SegmentRecord`] to a file after the bytes are stored; after a crash
 //! [`Journal::replay`] gives back the playlists and the [`State`] to resume from.
 
+#![warn(missing_docs)]
+
 mod codec;
 mod error;
 mod fmp4;
@@ -38,12 +40,10 @@ pub use codec::{Aac, AudioConfig, Avc, FrameRate, VideoConfig};
 pub use error::Error;
 pub use fmp4::Part;
 pub use frame::{Frame, Track};
-pub use packager::{
-    Config, Expected, Init, MediaConfig, Output, Packager, Segment, State, Warning,
-};
+pub use packager::{Config, Expected, Init, MediaConfig, Output, Packager, Segment, State, Warning};
 pub use playlist::{
-    Bandwidth, InitRecord, Journal, Kind, MediaPlaylist, MultivariantPlaylist, Record,
-    SegmentRecord, Variant, init_name, part_name, segment_name,
+    Bandwidth, InitRecord, Journal, Kind, MediaPlaylist, MultivariantPlaylist, Record, SegmentRecord,
+    Variant, init_name, part_name, segment_name,
 };
 pub use time::UtcMicros;
 

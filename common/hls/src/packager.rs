@@ -1,172 +1,20 @@
 //! The state machine that turns frames into parts and segments.
 
+mod config;
+mod output;
 mod probe;
 mod segmenter;
 
-use std::sync::Arc;
-use std::time::Duration;
+pub use config::{Config, Expected, MediaConfig};
+pub use output::{Init, Output, Segment, State, Warning};
 
-use bytes::Bytes;
+use std::time::Duration;
 
 use self::probe::{Arrived, Probe};
 use self::segmenter::{Layout, Picture, Segmenter};
 use crate::fmp4::{VIDEO_TIMESCALE, write_init};
-use crate::playlist::Record;
 use crate::timeline::{Clock, Grid, Origin, SampleClock, SampleTime};
-use crate::{
-    AudioConfig, Error, Frame, InitRecord, Part, Result, SegmentRecord, Track, UtcMicros,
-    VideoConfig,
-};
-
-/// Limits and targets.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// A segment ends at the first keyframe after about this long. Default 2 s.
-    pub segment_target: Duration,
-    /// A part ends after about this long. Default 200 ms.
-    pub part_target: Duration,
-    /// Timestamps that go further forward than this are a jump, and a smaller step is a gap. Default 3 s.
-    pub jump_forward: Duration,
-    /// Timestamps that go further back than this are a jump. Default 500 ms.
-    pub jump_backward: Duration,
-    /// How much media is waited for before a track that has not shown up is left out. Default 1 s.
-    pub missing_track_wait: Duration,
-    /// Longest time without a keyframe. Default 30 s.
-    pub keyframe_limit: Duration,
-    /// A segment that grows over this is cut without a keyframe. Default 64 MiB.
-    pub max_segment_bytes: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            segment_target: Duration::from_secs(2),
-            part_target: Duration::from_millis(200),
-            jump_forward: Duration::from_secs(3),
-            jump_backward: Duration::from_millis(500),
-            missing_track_wait: Duration::from_secs(1),
-            keyframe_limit: Duration::from_secs(30),
-            max_segment_bytes: 64 << 20,
-        }
-    }
-}
-
-/// A sequence header of either track.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum MediaConfig {
-    /// Of the pictures.
-    Video(VideoConfig),
-    /// Of the sound.
-    Audio(AudioConfig),
-}
-
-/// What the publisher's metadata announces; the packager then waits for all of it, and for nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Expected {
-    /// There will be pictures.
-    pub video: bool,
-    /// There will be sound.
-    pub audio: bool,
-}
-
-/// Where a stream stands between two publishers, or two lives of the process. The default is a new stream.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct State {
-    /// The media sequence number of the next segment.
-    pub next_msn: u64,
-    /// The next generation.
-    pub next_generation: u32,
-    /// `EXT-X-TARGETDURATION` in seconds, once the first segment has fixed it.
-    pub target_duration: Option<u32>,
-    /// Media time in microseconds after all that was stored.
-    pub media_end_us: i64,
-    /// Wall clock of that end: program date-times never go back.
-    pub program_end: Option<UtcMicros>,
-}
-
-/// An initialization segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Init {
-    /// What the playlists need to know.
-    pub record: InitRecord,
-    /// `ftyp` and `moov`.
-    pub bytes: Bytes,
-}
-
-/// A finished segment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Segment {
-    /// What the playlists and the journal need to know.
-    pub record: SegmentRecord,
-    /// Its parts, the same that were given out before.
-    pub parts: Vec<Arc<Part>>,
-}
-
-impl Segment {
-    /// The file's content in order, for a vectored write.
-    pub fn chunks(&self) -> impl Iterator<Item = &Bytes> {
-        self.parts.iter().flat_map(|part| part.chunks())
-    }
-}
-
-/// What the packager gives out, in an order that may be stored as it comes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Output {
-    /// Before the first part of each generation.
-    Init(Init),
-    /// As soon as it is complete.
-    Part(Arc<Part>),
-    /// After its last part.
-    Segment(Segment),
-    /// Something was left out or repaired; worth a log line and a counter.
-    Warning(Warning),
-}
-
-impl Output {
-    /// The journal's line for it, if it has one.
-    pub fn record(&self) -> Option<Record> {
-        match self {
-            Self::Init(init) => Some(init.record.clone().into()),
-            Self::Segment(segment) => Some(segment.record.clone().into()),
-            Self::Part(_) | Self::Warning(_) => None,
-        }
-    }
-}
-
-/// What was left out or repaired. Each is given once per occurrence, not once per frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Warning {
-    /// Frames of a track came before its sequence header.
-    #[error("{0:?} frames before their sequence header are left out")]
-    FrameBeforeConfig(Track),
-    /// Pictures came before the first keyframe.
-    #[error("pictures before the first keyframe are left out")]
-    BeforeKeyframe,
-    /// Timestamps jumped; the timeline goes on without a gap.
-    #[error("{track:?} timestamps jumped by {by_ms} ms")]
-    TimestampJump {
-        /// The track that jumped first.
-        track: Track,
-        /// How far from what was expected.
-        by_ms: i64,
-    },
-    /// Audio timestamps had drifted from the sample count.
-    #[error("audio was {by_ms} ms off its sample count")]
-    AudioResynchronised {
-        /// Positive: a gap is left. Negative: frames are left out until audio fits again.
-        by_ms: i64,
-    },
-    /// A segment had to end without a keyframe, since the target duration is fixed or its bytes are bounded.
-    #[error("segment {msn} was cut without a keyframe")]
-    CutWithoutKeyframe {
-        /// Its media sequence number.
-        msn: u64,
-    },
-    /// A track began, changed or was missing, so that a new generation starts at the next keyframe.
-    #[error("the tracks changed: a new generation starts at the next keyframe")]
-    TracksChanged,
-}
+use crate::{AudioConfig, Error, Frame, InitRecord, Result, Track, UtcMicros, VideoConfig};
 
 /// Turns configurations and frames of one stream into initialization segments, parts and segments. It lives as long as the
 /// stream: publishers come and go between [`Packager::interrupt`] and the next frame.
@@ -206,6 +54,7 @@ struct Running {
     audio_waits: bool,
     video_changed: bool,
     last_key_ms: i64,
+    last_audio_ms: i64,
 }
 
 /// Which warnings were given since the publish began.
@@ -375,6 +224,7 @@ impl Packager {
             audio_waits: false,
             video_changed: false,
             last_key_ms: found.origin_ms,
+            last_audio_ms: found.origin_ms,
         };
         self.phase = Phase::Running(running);
         self.begin_generation(tracks, out)?;
@@ -451,8 +301,10 @@ impl Packager {
             return Ok(());
         }
         let raw = running.origin.ticks(placed.ms, VIDEO_TIMESCALE);
-        if frame.keyframe && (changes || running.audio_waits) {
-            let wants_audio = running.active.audio.is_some() || running.audio_waits;
+        let limit = i64::try_from(self.config.silent_track_limit.as_millis()).unwrap_or(i64::MAX);
+        let audio_is_gone = running.active.audio.is_some() && placed.ms - running.last_audio_ms > limit;
+        if frame.keyframe && (changes || running.audio_waits || audio_is_gone) {
+            let wants_audio = running.active.audio.is_some() && !audio_is_gone || running.audio_waits;
             let tracks = Tracks {
                 video: self.announced.video.clone(),
                 audio: self.announced.audio.clone().filter(|_| wants_audio),
@@ -484,6 +336,7 @@ impl Packager {
             return Ok(());
         };
         let Arrived { placed, frame, now } = arrived;
+        running.last_audio_ms = placed.ms;
         if running.active.audio != self.announced.audio {
             if running.active.video.is_some() {
                 // Pictures are not given up for sound: it joins at the next keyframe.

@@ -1,20 +1,32 @@
 //! What stock ffmpeg sends, packaged, as stock ffmpeg sees it again.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod stage;
 
 use std::sync::LazyLock;
 
-use marquee_hls::{Track, Warning};
-use stage::{
-    Message, Stage, clip, decode_errors, frames, ntsc_clip, packets, shifted, steps,
-};
+use marquee_hls::{FrameRate, Track, Warning};
+use stage::{Message, Stage, clip, decode_errors, frames, ntsc_clip, packets, shifted, steps};
 
 static NTSC: LazyLock<Vec<Message>> = LazyLock::new(|| ntsc_clip(9));
 const SOUND_FRAME: f64 = 1_024.0 / 44_100.0;
 
 fn all_equal(steps: &[i64], expected: i64) {
-    let off: Vec<_> = steps.iter().enumerate().filter(|(_, s)| **s != expected).collect();
-    assert!(off.is_empty() && !steps.is_empty(), "not {expected}: {off:?} of {}", steps.len());
+    let off: Vec<_> = steps
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| **s != expected)
+        .collect();
+    assert!(
+        off.is_empty() && !steps.is_empty(),
+        "not {expected}: {off:?} of {}",
+        steps.len()
+    );
 }
 
 fn published(messages: &[Message]) -> Stage {
@@ -28,9 +40,7 @@ fn published(messages: &[Message]) -> Stage {
 fn offset_as_sent(messages: &[Message]) -> f64 {
     let first = |track: Track| {
         messages.iter().find_map(|m| match m {
-            Message::Frame(f) if f.track == track => {
-                Some(f64::from(f.dts_ms) + f64::from(f.composition_ms))
-            }
+            Message::Frame(f) if f.track == track => Some(f64::from(f.dts_ms) + f64::from(f.composition_ms)),
             _ => None,
         })
     };
@@ -49,6 +59,15 @@ fn b_frames_at_30000_over_1001_come_out_uniform_and_complete() {
 }
 
 #[test]
+fn the_initialization_segment_tells_what_the_encoder_said() {
+    let stage = published(&NTSC);
+    let record = &stage.inits[0].record;
+    assert_eq!(record.frame_rate, FrameRate::new(30_000, 1_001));
+    assert_eq!(record.resolution, Some((320, 180)));
+    assert_eq!(record.codecs, "avc1.64000d,mp4a.40.2");
+}
+
+#[test]
 fn aac_frames_touch_exactly() {
     let stage = published(&NTSC);
     let audio = packets(&stage.generation(0), Track::Audio);
@@ -61,7 +80,10 @@ fn sound_keeps_its_offset_to_the_pictures() {
     let stage = published(&NTSC);
     let file = stage.generation(0);
     let offset = packets(&file, Track::Video)[0].seconds - packets(&file, Track::Audio)[0].seconds;
-    assert!((offset - offset_as_sent(&NTSC)).abs() < SOUND_FRAME / 2.0, "{offset}");
+    assert!(
+        (offset - offset_as_sent(&NTSC)).abs() < SOUND_FRAME / 2.0,
+        "{offset}"
+    );
 }
 
 #[test]
@@ -69,7 +91,12 @@ fn segments_are_two_seconds_from_keyframe_to_keyframe() {
     let stage = published(&NTSC);
     let durations = stage.durations_us();
     assert_eq!(durations[..4], [2_002_000; 4]);
-    assert!(stage.segments.iter().all(|s| s.record.independent && s.record.target_duration == 2));
+    assert!(
+        stage
+            .segments
+            .iter()
+            .all(|s| s.record.independent && s.record.target_duration == 2)
+    );
 }
 
 #[test]
@@ -112,7 +139,10 @@ fn a_jump_of_a_minute_either_way_leaves_no_gap_and_every_frame() {
         let video = packets(&file, Track::Video);
         assert_eq!(video.len(), frames(&NTSC, Track::Video), "{by} ms");
         // The step over the jump itself is known only to the millisecond.
-        assert!(steps(&video).iter().all(|step| (step - 3_003).abs() <= 180), "{by} ms");
+        assert!(
+            steps(&video).iter().all(|step| (step - 3_003).abs() <= 180),
+            "{by} ms"
+        );
         let audio = packets(&file, Track::Audio);
         assert_eq!(audio.len(), frames(&NTSC, Track::Audio), "{by} ms");
         all_equal(&steps(&audio), 1_024);
@@ -163,8 +193,14 @@ fn sound_that_comes_five_seconds_late_joins_in_a_new_generation() {
     all_equal(&steps(&audio), 1_024);
     // Sound of second t is shown with the picture of second t: both clocks end together.
     let ends = video.last().unwrap().seconds - audio.last().unwrap().seconds;
-    let sent = packets(&published(&NTSC).generation(0), Track::Video).last().unwrap().seconds
-        - packets(&published(&NTSC).generation(0), Track::Audio).last().unwrap().seconds;
+    let sent = packets(&published(&NTSC).generation(0), Track::Video)
+        .last()
+        .unwrap()
+        .seconds
+        - packets(&published(&NTSC).generation(0), Track::Audio)
+            .last()
+            .unwrap()
+            .seconds;
     assert!((ends - sent).abs() < SOUND_FRAME, "{ends} {sent}");
 }
 
@@ -181,13 +217,24 @@ fn a_new_resolution_on_one_connection_starts_a_new_generation() {
     assert_eq!(stage.inits[0].record.resolution, Some((320, 180)));
     assert_eq!(stage.inits[1].record.resolution, Some((640, 360)));
     assert_eq!(stage.discontinuities().len(), 1);
-    let counts: usize = (0..2).map(|g| packets(&stage.generation(g), Track::Video).len()).sum();
-    assert_eq!(counts, frames(&small, Track::Video) + frames(&large, Track::Video));
-    let (end, start) = (packets(&stage.generation(0), Track::Video), packets(&stage.generation(1), Track::Video));
+    let counts: usize = (0..2)
+        .map(|g| packets(&stage.generation(g), Track::Video).len())
+        .sum();
+    assert_eq!(
+        counts,
+        frames(&small, Track::Video) + frames(&large, Track::Video)
+    );
+    let (end, start) = (
+        packets(&stage.generation(0), Track::Video),
+        packets(&stage.generation(1), Track::Video),
+    );
     assert!(start[0].dts >= end.last().unwrap().dts + 3_003 - 180);
     // libavformat keeps to the first initialization segment and says so; the pictures must be decoded all the same.
     let complaints = decode_errors(&stage.vod());
-    let other: Vec<_> = complaints.lines().filter(|line| !line.contains("duplicated MOOV")).collect();
+    let other: Vec<_> = complaints
+        .lines()
+        .filter(|line| !line.contains("duplicated MOOV"))
+        .collect();
     assert_eq!(other, Vec::<&str>::new());
 }
 
@@ -207,7 +254,10 @@ fn a_reconnect_continues_the_same_playlist_with_one_discontinuity() {
     assert_eq!(stage.discontinuities(), [before as u64]);
     assert_eq!(stage.inits.len(), 2);
     let all = packets(&stage.vod(), Track::Video);
-    assert_eq!(all.len(), frames(&NTSC[..cut], Track::Video) + frames(&NTSC, Track::Video));
+    assert_eq!(
+        all.len(),
+        frames(&NTSC[..cut], Track::Video) + frames(&NTSC, Track::Video)
+    );
     assert!(all.windows(2).all(|pair| pair[1].dts > pair[0].dts));
     let (last, first) = (&stage.segments[before - 1].record, &stage.segments[before].record);
     let gap = first.program_date_time.0 - last.program_date_time.plus(last.duration_us).0;

@@ -1,22 +1,28 @@
 //! The rules of the packager, with made-up frames.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod stage;
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use marquee_hls::{
-    AudioConfig, Config, Error, Expected, Frame, Journal, Kind, MediaConfig, Output, Packager,
-    SegmentRecord, State, Track, UtcMicros, VideoConfig, Warning,
+    AudioConfig, Config, Error, Expected, Frame, Journal, Kind, MediaConfig, Output, Packager, SegmentRecord,
+    State, Track, UtcMicros, VideoConfig, Warning,
 };
 use proptest::prelude::*;
 use stage::{Message, NEW_YEAR, Stage};
 
 /// High 3.1, 1280x720, 30000/1001 frames per second.
 const AVC: &[u8] = &[
-    0x01, 0x64, 0x00, 0x1f, 0xff, 0xe1, 0x00, 0x1b, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50,
-    0x05, 0xbb, 0x01, 0x6a, 0x02, 0x02, 0x02, 0x80, 0x00, 0x01, 0xf4, 0x80, 0x00, 0x75, 0x30, 0x07,
-    0x8c, 0x18, 0xcb, 0x01, 0x00, 0x06, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0xfd, 0xf8, 0xf8, 0x00,
+    0x01, 0x64, 0x00, 0x1f, 0xff, 0xe1, 0x00, 0x1b, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05,
+    0xbb, 0x01, 0x6a, 0x02, 0x02, 0x02, 0x80, 0x00, 0x01, 0xf4, 0x80, 0x00, 0x75, 0x30, 0x07, 0x8c, 0x18,
+    0xcb, 0x01, 0x00, 0x06, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0xfd, 0xf8, 0xf8, 0x00,
 ];
 
 fn video_config() -> MediaConfig {
@@ -43,7 +49,7 @@ fn live(from_ms: u32, to_ms: u32, interval: u32) -> Vec<Message> {
     ];
     let mut sounds = (0..).map(|k| from_ms + k * 64 / 3).peekable();
     for dts in (from_ms..to_ms).step_by(40) {
-        let keyframe = (dts - from_ms) % interval == 0;
+        let keyframe = (dts - from_ms).is_multiple_of(interval);
         messages.push(Message::Frame(picture(dts, keyframe)));
         while let Some(at) = sounds.next_if(|&at| at < dts + 40) {
             messages.push(Message::Frame(sound(at)));
@@ -71,7 +77,12 @@ fn a_keyframe_that_comes_too_late_for_the_fixed_target_duration_does_not_break_i
     let late: Vec<_> = live(6_000, 30_000, 8_000).split_off(2);
     stage.publish(&late).unwrap();
     assert!(stage.segments.iter().all(|s| rounded_seconds(&s.record) <= 2));
-    assert!(stage.warnings.iter().any(|w| matches!(w, Warning::CutWithoutKeyframe { .. })));
+    assert!(
+        stage
+            .warnings
+            .iter()
+            .any(|w| matches!(w, Warning::CutWithoutKeyframe { .. }))
+    );
     let restarts = stage.segments.iter().filter(|s| s.record.independent).count();
     assert!(restarts >= 5, "a segment starts at each keyframe: {restarts}");
 }
@@ -143,7 +154,9 @@ fn the_same_sequence_header_again_changes_nothing() {
 fn another_audio_configuration_waits_for_the_next_keyframe() {
     let mut stage = Stage::default();
     stage.publish(&live(0, 5_000, 2_000)).unwrap();
-    stage.publish(&[Message::Config(audio_config(&[0x12, 0x10]))]).unwrap();
+    stage
+        .publish(&[Message::Config(audio_config(&[0x12, 0x10]))])
+        .unwrap();
     stage.publish(&live(6_000, 9_000, 2_000)[2..]).unwrap();
     stage.interrupt();
     assert_eq!(stage.inits.len(), 2);
@@ -154,9 +167,14 @@ fn another_audio_configuration_waits_for_the_next_keyframe() {
 #[test]
 fn metadata_that_announces_no_sound_saves_the_wait() {
     let mut packager = Packager::new(Config::default());
-    packager.expect(Expected { video: true, audio: false });
+    packager.expect(Expected {
+        video: true,
+        audio: false,
+    });
     packager.push_config(video_config());
-    let outputs = packager.push_frame(picture(0, true), UtcMicros(NEW_YEAR)).unwrap();
+    let outputs = packager
+        .push_frame(picture(0, true), UtcMicros(NEW_YEAR))
+        .unwrap();
     assert!(matches!(outputs[..], [Output::Init(_)]));
 }
 
@@ -203,6 +221,27 @@ fn sound_goes_on_when_the_pictures_stall() {
 }
 
 #[test]
+fn pictures_go_on_alone_when_the_sound_stops_and_take_it_back() {
+    let mut stage = Stage::default();
+    stage.publish(&live(0, 4_000, 2_000)).unwrap();
+    let silent: Vec<_> = live(4_000, 14_000, 2_000)
+        .into_iter()
+        .filter(|m| m.is(Track::Video))
+        .collect();
+    stage.publish(&silent).unwrap();
+    stage.publish(&live(14_000, 20_000, 2_000)).unwrap();
+    stage.interrupt();
+    let tracks: Vec<_> = stage
+        .inits
+        .iter()
+        .map(|i| i.record.codecs.split(',').count())
+        .collect();
+    assert_eq!(tracks, [2, 1, 2]);
+    let total: i64 = stage.durations_us().iter().sum();
+    assert!((19_980_000..20_020_000).contains(&total), "{total}");
+}
+
+#[test]
 fn two_interruptions_in_a_row_make_one_discontinuity() {
     let mut stage = Stage::default();
     stage.publish(&live(0, 3_000, 2_000)).unwrap();
@@ -231,9 +270,10 @@ fn after_a_crash_the_journal_gives_back_the_same_state_and_playlist() {
     let journal = Journal::replay(stage.journal.as_bytes()).unwrap();
     assert_eq!(journal.segments.len(), stage.segments.len());
     assert_eq!(stage.discontinuities().len(), 2);
-    let ends = journal.segments.windows(2).all(|pair| {
-        pair[1].program_date_time >= pair[0].program_date_time.plus(pair[0].duration_us)
-    });
+    let ends = journal
+        .segments
+        .windows(2)
+        .all(|pair| pair[1].program_date_time >= pair[0].program_date_time.plus(pair[0].duration_us));
     assert!(ends, "program date-times never go back");
 }
 
@@ -243,7 +283,13 @@ fn hostile_frame() -> impl Strategy<Value = (bool, u32, i32, bool, usize)> {
         1 => any::<u32>(),
         1 => (u32::MAX - 5_000)..u32::MAX,
     ];
-    (any::<bool>(), timestamp, any::<i32>(), prop::bool::weighted(0.2), 0usize..50)
+    (
+        any::<bool>(),
+        timestamp,
+        any::<i32>(),
+        prop::bool::weighted(0.2),
+        0usize..50,
+    )
 }
 
 proptest! {

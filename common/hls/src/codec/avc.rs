@@ -84,7 +84,9 @@ impl Avc {
         }
         let parsed = Sps::parse(first)?;
         if length_size == 1 && sps.iter().chain(&pps).any(|set| set.len() > 255) {
-            return Err(Error::MalformedAvc("a parameter set longer than its length prefix allows"));
+            return Err(Error::MalformedAvc(
+                "a parameter set longer than its length prefix allows",
+            ));
         }
         Ok(Self {
             width: parsed.width,
@@ -117,9 +119,15 @@ impl Avc {
             return 0;
         };
         let length = length.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
-        let is_delimiter = access_unit.get(prefix).is_some_and(|b| b & 0x1f == ACCESS_UNIT_DELIMITER);
+        let is_delimiter = access_unit
+            .get(prefix)
+            .is_some_and(|b| b & 0x1f == ACCESS_UNIT_DELIMITER);
         let end = prefix + length;
-        if is_delimiter && end <= access_unit.len() { end } else { 0 }
+        if is_delimiter && end <= access_unit.len() {
+            end
+        } else {
+            0
+        }
     }
 
     pub(super) fn codec(&self) -> String {
@@ -246,8 +254,7 @@ fn read(bits: &mut Bits<'_>) -> Option<Sps> {
         _ => (1, 1),
     };
     let width = (width_in_mbs * 16).checked_sub((crop[0] + crop[1]) * unit_x)?;
-    let height =
-        (height_in_map_units * fields * 16).checked_sub((crop[2] + crop[3]) * unit_y * fields)?;
+    let height = (height_in_map_units * fields * 16).checked_sub((crop[2] + crop[3]) * unit_y * fields)?;
     let in_range = |pixels: u64| u16::try_from(pixels).ok().filter(|&p| (1..=16_384).contains(&p));
     Some(Sps {
         width: in_range(width)?,
@@ -305,10 +312,9 @@ pub(crate) mod tests {
 
     /// x264, High 3.1, 1280x720, 30000/1001 frames per second.
     pub(crate) const X264_720P: &[u8] = &[
-        0x01, 0x64, 0x00, 0x1f, 0xff, 0xe1, 0x00, 0x1b, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40,
-        0x50, 0x05, 0xbb, 0x01, 0x6a, 0x02, 0x02, 0x02, 0x80, 0x00, 0x01, 0xf4, 0x80, 0x00, 0x75,
-        0x30, 0x07, 0x8c, 0x18, 0xcb, 0x01, 0x00, 0x06, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0xfd,
-        0xf8, 0xf8, 0x00,
+        0x01, 0x64, 0x00, 0x1f, 0xff, 0xe1, 0x00, 0x1b, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50, 0x05,
+        0xbb, 0x01, 0x6a, 0x02, 0x02, 0x02, 0x80, 0x00, 0x01, 0xf4, 0x80, 0x00, 0x75, 0x30, 0x07, 0x8c, 0x18,
+        0xcb, 0x01, 0x00, 0x06, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0xfd, 0xf8, 0xf8, 0x00,
     ];
 
     fn avc(bytes: &[u8]) -> Result<Avc> {

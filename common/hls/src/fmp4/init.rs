@@ -146,9 +146,7 @@ fn minf(codec: Codec) -> Minf {
             },
         },
         stbl: Stbl {
-            stsd: Stsd {
-                codecs: vec![codec],
-            },
+            stsd: Stsd { codecs: vec![codec] },
             stco: Some(Stco::default()),
             ..Stbl::default()
         },

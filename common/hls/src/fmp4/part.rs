@@ -3,7 +3,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{NON_SYNC, SYNC};
+use super::{AUDIO_TRACK, NON_SYNC, SYNC};
 
 /// A CMAF chunk: one `moof` and one `mdat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +68,11 @@ pub(crate) struct Run {
     pub(crate) samples: Vec<Sample>,
 }
 
+/// Whether the initialization segment calls a track's samples sync unless a part says otherwise.
+fn default_sync(track_id: u32) -> bool {
+    track_id == AUDIO_TRACK
+}
+
 impl Sample {
     fn len(&self) -> usize {
         self.head.len() + self.data.len()
@@ -98,7 +103,7 @@ impl Writer {
             return None;
         }
         self.sequence_number = self.sequence_number.wrapping_add(1);
-        let layouts = [Layout::of(&runs[0].samples), Layout::of(&runs[1].samples)];
+        let layouts = [Layout::of(runs[0]), Layout::of(runs[1])];
         let moof_len = 8 + 16 + layouts.iter().map(|layout| layout.traf_len).sum::<usize>();
         let mut boxes = BytesMut::with_capacity(moof_len + 16);
         box_header(&mut boxes, moof_len, b"moof");
@@ -150,7 +155,8 @@ struct Layout {
 }
 
 impl Layout {
-    fn of(samples: &[Sample]) -> Self {
+    fn of(run: &Run) -> Self {
+        let samples = &run.samples[..];
         let Some(first) = samples.first() else {
             return Self {
                 traf_len: 0,
@@ -165,12 +171,12 @@ impl Layout {
         if samples.iter().any(|sample| sample.composition != 0) {
             trun_flags |= COMPOSITION;
         }
-        // The track's default says that the samples of video are not sync, and those of audio are: the first may differ.
-        trun_flags |= if samples[1..].iter().all(|sample| !sample.sync) {
-            FIRST_FLAGS
-        } else {
-            FLAGS
-        };
+        let default = default_sync(run.track_id);
+        if samples[1..].iter().any(|sample| sample.sync != default) {
+            trun_flags |= FLAGS;
+        } else if first.sync != default {
+            trun_flags |= FIRST_FLAGS;
+        }
         let per_sample = 4 * (trun_flags & (DURATION | SIZE | FLAGS | COMPOSITION)).count_ones();
         let first_flags = if trun_flags & FIRST_FLAGS == 0 { 0 } else { 4 };
         let trun_len = 20 + first_flags + samples.len() * per_sample as usize;
@@ -210,6 +216,70 @@ impl Layout {
             }
             if self.trun_flags & COMPOSITION != 0 {
                 buffer.put_i32(sample.composition);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mp4_atom::{Decode, DecodeMaybe, Header, Moof};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn samples() -> impl Strategy<Value = Vec<(u32, i32, bool, Vec<u8>, bool)>> {
+        let bytes = prop::collection::vec(any::<u8>(), 1..20);
+        let one = (1u32..5_000, -3_000i32..9_000, any::<bool>(), bytes, any::<bool>());
+        prop::collection::vec(one, 0..12)
+    }
+
+    proptest! {
+        #[test]
+        fn another_reader_finds_every_sample(video in samples(), audio in samples(), start in 0i64..1 << 40) {
+            let run = |track_id, list: &[(u32, i32, bool, Vec<u8>, bool)]| Run {
+                track_id,
+                start,
+                samples: list.iter().map(|(duration, composition, sync, data, split)| {
+                    let data = Bytes::from(data.clone());
+                    let at = if *split { data.len() / 2 } else { 0 };
+                    Sample {
+                        head: data.slice(..at),
+                        data: data.slice(at..),
+                        duration: *duration,
+                        composition: *composition,
+                        sync: *sync,
+                    }
+                }).collect(),
+            };
+            let part = Writer::default().write([&mut run(1, &video), &mut run(2, &audio)]);
+            let Some(part) = part else {
+                prop_assert!(video.is_empty() && audio.is_empty());
+                return Ok(());
+            };
+            let bytes: Vec<u8> = part.chunks().iter().flatten().copied().collect();
+            prop_assert_eq!(bytes.len(), part.len());
+            let mut rest = &bytes[..];
+            let moof = Moof::decode_maybe(&mut rest).unwrap().unwrap();
+            let mdat = Header::decode(&mut rest).unwrap();
+            prop_assert_eq!(mdat.size, Some(rest.len()));
+            let lists = [(1, &video), (2, &audio)].into_iter().filter(|(_, list)| !list.is_empty());
+            prop_assert_eq!(moof.traf.len(), lists.clone().count());
+            for (traf, (track, list)) in moof.traf.iter().zip(lists) {
+                prop_assert_eq!(traf.tfhd.track_id, track);
+                prop_assert_eq!(traf.tfdt.as_ref().unwrap().base_media_decode_time, start as u64);
+                let mut at = traf.trun[0].data_offset.unwrap() as usize;
+                prop_assert_eq!(traf.trun[0].samples.len(), list.len());
+                for (entry, (duration, composition, sync, data, _)) in traf.trun[0].samples.iter().zip(list) {
+                    let size = entry.size.unwrap() as usize;
+                    prop_assert_eq!(&bytes[at..at + size], &data[..]);
+                    at += size;
+                    prop_assert_eq!(entry.duration.or(traf.tfhd.default_sample_duration), Some(*duration));
+                    prop_assert_eq!(entry.cts.unwrap_or(0), i64::from(*composition));
+                    let flags = |sync| if sync { SYNC } else { NON_SYNC };
+                    let found = entry.flags.unwrap_or(flags(track == AUDIO_TRACK));
+                    prop_assert_eq!(found, flags(*sync));
+                }
             }
         }
     }

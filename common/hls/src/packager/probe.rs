@@ -125,7 +125,10 @@ impl Probe {
             return None;
         }
         let origin_ms = self.queue.iter().map(|arrived| arrived.placed.ms).min()?;
-        let audio = self.queue.iter().any(|arrived| arrived.frame.track == Track::Audio);
+        let audio = self
+            .queue
+            .iter()
+            .any(|arrived| arrived.frame.track == Track::Audio);
         Some(Found {
             frames: self.queue,
             origin_ms,

@@ -126,13 +126,7 @@ impl Segmenter {
         self.program_anchor = None;
     }
 
-    pub(super) fn picture(
-        &mut self,
-        picture: Picture,
-        nominal: i64,
-        now: UtcMicros,
-        out: &mut Vec<Output>,
-    ) {
+    pub(super) fn picture(&mut self, picture: Picture, nominal: i64, now: UtcMicros, out: &mut Vec<Output>) {
         let at_us = ticks_to_micros(picture.dts, VIDEO_TIMESCALE);
         if self.is_overfull() {
             return;
@@ -259,8 +253,8 @@ impl Segmenter {
 
     /// Puts the parameter sets before the keyframe that starts a segment, where this generation repeats them.
     fn with_parameter_sets(&self, keyframe: bool, data: Bytes) -> (Bytes, Bytes) {
-        let starts_segment = self.video.samples.is_empty()
-            && self.open.as_ref().is_some_and(|open| open.parts.is_empty());
+        let starts_segment =
+            self.video.samples.is_empty() && self.open.as_ref().is_some_and(|open| open.parts.is_empty());
         match &self.repeated {
             Some(video) if keyframe && starts_segment => {
                 let delimiter = video.delimiter_len(&data);
@@ -305,13 +299,7 @@ impl Segmenter {
     }
 
     /// Sound goes on while no picture comes: the segment cannot wait for the next picture for ever.
-    fn cut_while_pictures_stall(
-        &mut self,
-        at_us: i64,
-        end_us: i64,
-        now: UtcMicros,
-        out: &mut Vec<Output>,
-    ) {
+    fn cut_while_pictures_stall(&mut self, at_us: i64, end_us: i64, now: UtcMicros, out: &mut Vec<Output>) {
         let stalled = self.is_too_long(end_us) || self.bytes_held() > self.max_bytes;
         if !stalled || at_us <= self.part_start_us || self.open.is_none() {
             return;

@@ -140,10 +140,7 @@ impl Record {
     }
 }
 
-fn number<T: std::str::FromStr>(
-    fields: &HashMap<&str, &str>,
-    name: &str,
-) -> Result<T, &'static str> {
+fn number<T: std::str::FromStr>(fields: &HashMap<&str, &str>, name: &str) -> Result<T, &'static str> {
     fields
         .get(name)
         .ok_or("a field is missing")?
@@ -205,16 +202,28 @@ impl Journal {
         self.ended = matches!(record, Record::End);
         match record {
             Record::Init(init) => {
-                if self.inits.last().is_some_and(|last| last.generation >= init.generation) {
+                if self
+                    .inits
+                    .last()
+                    .is_some_and(|last| last.generation >= init.generation)
+                {
                     return Err("a generation goes back");
                 }
                 self.inits.push(init);
             }
             Record::Segment(segment) => {
-                if self.segments.last().is_some_and(|last| last.msn + 1 != segment.msn) {
+                if self
+                    .segments
+                    .last()
+                    .is_some_and(|last| last.msn + 1 != segment.msn)
+                {
                     return Err("a media sequence number is missing");
                 }
-                if self.inits.last().is_none_or(|init| init.generation != segment.generation) {
+                if self
+                    .inits
+                    .last()
+                    .is_none_or(|init| init.generation != segment.generation)
+                {
                     return Err("a segment without its initialization segment");
                 }
                 self.segments.push(segment);

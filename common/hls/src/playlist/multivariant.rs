@@ -27,11 +27,7 @@ impl MultivariantPlaylist {
     pub fn render(&self) -> String {
         let mut text = String::from("#EXTM3U\n#EXT-X-VERSION:7\n");
         for variant in &self.variants {
-            let Variant {
-                uri,
-                init,
-                bandwidth,
-            } = variant;
+            let Variant { uri, init, bandwidth } = variant;
             // Writing to a String cannot fail. Zero is no BANDWIDTH that players accept.
             let _ = write!(
                 text,

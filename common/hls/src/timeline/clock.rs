@@ -74,17 +74,12 @@ impl Clock {
         }
     }
 
-    fn follow(
-        &self,
-        own: Position,
-        other: Option<Position>,
-        timestamp: u32,
-    ) -> (Position, Option<i64>) {
+    fn follow(&self, own: Position, other: Option<Position>, timestamp: u32) -> (Position, Option<i64>) {
         let raw = unwrap(own.raw, timestamp);
         let delta = raw - own.raw;
         // A track that paused while the other went on has a gap, not a jump.
-        let beside_other = other
-            .is_some_and(|o| o.epoch == own.epoch && (raw - o.raw).abs() <= self.forward_ms);
+        let beside_other =
+            other.is_some_and(|o| o.epoch == own.epoch && (raw - o.raw).abs() <= self.forward_ms);
         let jumped = delta < -self.backward_ms || delta > self.forward_ms && !beside_other;
         if !jumped {
             let step = if delta > 0 { delta.min(1_000) } else { own.step };
@@ -184,7 +179,13 @@ mod tests {
             assert_eq!(jumped.ms, 100_400);
             assert_eq!(jumped.jump_ms, Some(i64::from(by as i32)));
             let followed = clock.place(Track::Audio, (100_410u32).wrapping_add(by));
-            assert_eq!(followed, Placed { ms: 100_410, jump_ms: None });
+            assert_eq!(
+                followed,
+                Placed {
+                    ms: 100_410,
+                    jump_ms: None
+                }
+            );
         }
     }
 
@@ -196,7 +197,13 @@ mod tests {
             video(&mut clock, i * 25);
         }
         let placed = clock.place(Track::Audio, 9_980);
-        assert_eq!(placed, Placed { ms: 9_980, jump_ms: None });
+        assert_eq!(
+            placed,
+            Placed {
+                ms: 9_980,
+                jump_ms: None
+            }
+        );
     }
 
     #[test]

@@ -139,9 +139,7 @@ impl Grid {
             self.history.iter().map(off).max().unwrap_or(0)
         };
         // One frame per position: a multiple of the true rate fits as well, but leaves positions empty.
-        let is_full = |rate: FrameRate| {
-            index(rate, raw_dts - first) < self.history.len() as i64 * 3 / 2
-        };
+        let is_full = |rate: FrameRate| index(rate, raw_dts - first) < self.history.len() as i64 * 3 / 2;
         self.rate = COMMON_RATES
             .iter()
             .filter_map(|&(n, d)| FrameRate::new(n, d))
@@ -206,7 +204,10 @@ mod tests {
                 grid.place(rounded_ms(rate, k) * 90, 0);
             }
             let found = grid.rate.unwrap();
-            assert!((found.as_f64() / rate.as_f64() - 1.0).abs() < 0.002, "{found:?} for {rate:?}");
+            assert!(
+                (found.as_f64() / rate.as_f64() - 1.0).abs() < 0.002,
+                "{found:?} for {rate:?}"
+            );
         }
     }
 
@@ -229,7 +230,11 @@ mod tests {
             let time = grid.place(raw * 90, 0);
             assert!((time.dts - raw * 90).abs() <= 2 * FOLLOWED);
             if let Some(last) = last.replace(time.dts) {
-                assert!((time.dts - last - 3_000).abs() <= 91, "frame {k}: {}", time.dts - last);
+                assert!(
+                    (time.dts - last - 3_000).abs() <= 91,
+                    "frame {k}: {}",
+                    time.dts - last
+                );
             }
         }
     }

@@ -54,9 +54,7 @@ impl SampleClock {
             self.off_in_a_row = 0;
         } else {
             self.off_in_a_row += 1;
-            if self.off_in_a_row >= SUSTAINED
-                || drift.abs() > CERTAIN_FRAMES * self.samples_per_frame
-            {
+            if self.off_in_a_row >= SUSTAINED || drift.abs() > CERTAIN_FRAMES * self.samples_per_frame {
                 self.off_in_a_row = 0;
                 if drift < 0 {
                     self.dropping = true;
@@ -110,7 +108,10 @@ mod tests {
         clock.place(0);
         assert_eq!(
             clock.place(50_000),
-            SampleTime::AfterGap { start: 50_000, gap: 48_976 }
+            SampleTime::AfterGap {
+                start: 50_000,
+                gap: 48_976
+            }
         );
         assert_eq!(clock.place(51_024), SampleTime::Continues(51_024));
     }
@@ -121,7 +122,10 @@ mod tests {
         clock.place(0);
         let lost = 4 * 1_024;
         let places: Vec<_> = (1..12).map(|k| clock.place(k * 1_024 + lost)).collect();
-        let gaps = places.iter().filter(|p| matches!(p, SampleTime::AfterGap { .. })).count();
+        let gaps = places
+            .iter()
+            .filter(|p| matches!(p, SampleTime::AfterGap { .. }))
+            .count();
         assert_eq!(gaps, 1);
         assert_eq!(places[10], SampleTime::Continues(11 * 1_024 + lost));
     }
@@ -134,9 +138,8 @@ mod tests {
         }
         let back = 12 * 1_024;
         assert_eq!(clock.place(20 * 1_024 - back), SampleTime::Overlaps(Some(back)));
-        let left_out = (21..).take_while(|k| {
-            matches!(clock.place(k * 1_024 - back), SampleTime::Overlaps(_))
-        });
+        let left_out =
+            (21..).take_while(|k| matches!(clock.place(k * 1_024 - back), SampleTime::Overlaps(_)));
         assert_eq!(left_out.count(), 11);
     }
 

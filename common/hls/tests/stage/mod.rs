@@ -7,8 +7,8 @@ use std::process::Command;
 
 use bytes::Bytes;
 use marquee_hls::{
-    AudioConfig, Config, Error, Frame, Init, Journal, Kind, MediaConfig, Output, Packager,
-    Segment, Track, UtcMicros, VideoConfig, Warning, init_name, segment_name,
+    AudioConfig, Config, Error, Frame, Init, Journal, Kind, MediaConfig, Output, Packager, Segment, Track,
+    UtcMicros, VideoConfig, Warning, init_name, segment_name,
 };
 use tempfile::TempDir;
 
