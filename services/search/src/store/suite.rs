@@ -1,0 +1,390 @@
+//! What every store has to do. The macro owns the one list of cases and makes a test of each for an adapter.
+
+use jiff::Timestamp;
+
+use super::{Batch, Positions, Store};
+use crate::domain::{ChannelDocument, Document, EventDocument, Filter, Kind, Prefix, Query, State, Version};
+
+/// Tests of every case. The block makes a fresh store and something that is kept until the test is over.
+macro_rules! suite {
+    ($open:block) => {
+        crate::store::suite::cases! { $open,
+            a_word_finds_what_has_it,
+            case_and_accents_do_not_matter,
+            one_mistake_is_forgiven_from_four_characters_and_two_from_eight,
+            a_short_word_has_to_be_right,
+            a_swap_of_two_letters_is_one_mistake,
+            the_last_word_may_be_unfinished,
+            inflected_words_are_found,
+            channel_name_handle_tags_genre_and_description_are_searched,
+            the_title_counts_most_and_a_misspelling_least,
+            both_of_two_words_are_required,
+            an_empty_query_finds_everything_live_first,
+            signs_alone_find_nothing,
+            filters_narrow_the_results,
+            a_language_finds_its_variants,
+            pages_are_complete_and_stable_while_documents_come,
+            a_newer_version_replaces_and_an_older_is_ignored,
+            an_unlisted_event_is_not_found_by_anything,
+            an_event_that_becomes_unlisted_disappears_and_an_older_version_does_not_bring_it_back,
+            a_cancelled_event_is_found_with_its_state,
+            a_renamed_channel_reaches_its_events,
+            an_event_with_an_older_channel_keeps_the_newer_name,
+            positions_add_up,
+            a_cleared_store_is_empty,
+            suggestions_begin_as_typed_and_come_live_first,
+            a_text_is_suggested_once,
+            a_mistaken_prefix_is_forgiven_from_four_characters,
+            suggestions_complete_channels,
+            the_matched_text_is_shown_escaped_and_marked,
+        }
+    };
+}
+
+macro_rules! cases {
+    ($open:block, $($case:ident,)+) => {
+        $(
+            #[tokio::test]
+            async fn $case() {
+                let (store, _kept) = $open;
+                crate::store::suite::$case(&store).await;
+            }
+        )+
+    };
+}
+
+pub(crate) use {cases, suite};
+
+/// A channel.
+pub(crate) fn channel(id: &str, display_name: &str) -> ChannelDocument {
+    ChannelDocument {
+        name: format!("channels/{id}"),
+        handle: format!("{id}_tv"),
+        display_name: display_name.into(),
+        description: String::new(),
+        language: "en".into(),
+        tags: vec![],
+        version: Version(1),
+    }
+}
+
+fn event(id: &str, title: &str) -> EventDocument {
+    EventDocument {
+        name: format!("channels/c/events/{id}"),
+        title: title.into(),
+        description: String::new(),
+        genre: String::new(),
+        language: String::new(),
+        tags: vec![],
+        state: State::Scheduled,
+        start: None,
+        listed: true,
+        version: Version(1),
+        channel: channel("c", "Blue Room"),
+    }
+}
+
+/// A scheduled event of channel `c`.
+pub(crate) fn concert(id: &str, title: &str) -> Document {
+    Document::Event(event(id, title))
+}
+
+fn in_state(id: &str, title: &str, state: State) -> Document {
+    Document::Event(EventDocument { state, ..event(id, title) })
+}
+
+async fn put(store: &impl Store, documents: impl IntoIterator<Item = Document>) {
+    let documents = documents.into_iter().collect();
+    store.apply(Batch { documents, positions: Positions::new() }).await.unwrap();
+}
+
+fn query(text: &str) -> Query {
+    Query { text: text.into(), ..Query::default() }
+}
+
+async fn find(store: &impl Store, query: &Query) -> Vec<String> {
+    let page = store.search(query, None, 100).await.unwrap();
+    assert_eq!(page.total, page.hits.len() as u64);
+    page.hits.into_iter().map(|hit| hit.document.name().to_owned()).collect()
+}
+
+/// Names of what a text finds, best first.
+pub(crate) async fn names(store: &impl Store, text: &str) -> Vec<String> {
+    find(store, &query(text)).await
+}
+
+async fn ids(store: &impl Store, text: &str) -> Vec<String> {
+    names(store, text).await.into_iter().map(|name| name.rsplit('/').next().unwrap().to_owned()).collect()
+}
+
+async fn suggested(store: &impl Store, typed: &str) -> Vec<String> {
+    let suggestions = store.suggest(&Prefix::parse(typed).unwrap(), 8).await.unwrap();
+    suggestions.into_iter().map(|suggestion| suggestion.text).collect()
+}
+
+pub(crate) async fn a_word_finds_what_has_it(store: &impl Store) {
+    put(store, [concert("e1", "Jazz Night"), concert("e2", "Rock Night")]).await;
+    assert_eq!(ids(store, "jazz").await, ["e1"]);
+    assert!(ids(store, "opera").await.is_empty());
+}
+
+pub(crate) async fn case_and_accents_do_not_matter(store: &impl Store) {
+    put(store, [concert("e1", "Soirée à l'Opéra"), concert("e2", "Lodz Session")]).await;
+    assert_eq!(ids(store, "SOIREE").await, ["e1"]);
+    assert_eq!(ids(store, "Łódź").await, ["e2"]);
+}
+
+pub(crate) async fn one_mistake_is_forgiven_from_four_characters_and_two_from_eight(store: &impl Store) {
+    put(store, [concert("e1", "Jazz Symphony")]).await;
+    for typed in ["jazs ", "jazzz ", "simphony ", "simphonny ", "symphnoi "] {
+        assert_eq!(ids(store, typed).await, ["e1"], "{typed}");
+    }
+    assert!(ids(store, "jaz ").await.is_empty(), "it has three characters");
+    assert!(ids(store, "simfonni ").await.is_empty());
+    assert!(ids(store, "jbbz ").await.is_empty());
+}
+
+pub(crate) async fn a_short_word_has_to_be_right(store: &impl Store) {
+    put(store, [concert("e1", "Pop Hits")]).await;
+    assert!(ids(store, "pip ").await.is_empty());
+}
+
+pub(crate) async fn a_swap_of_two_letters_is_one_mistake(store: &impl Store) {
+    put(store, [concert("e1", "Piano Recital")]).await;
+    assert_eq!(ids(store, "paino ").await, ["e1"]);
+}
+
+pub(crate) async fn the_last_word_may_be_unfinished(store: &impl Store) {
+    put(store, [concert("e1", "Electronic Music"), concert("e2", "Electronic Art")]).await;
+    assert_eq!(ids(store, "electronic mu").await, ["e1"]);
+    assert!(ids(store, "elect music").await.is_empty(), "only the last word is open");
+}
+
+pub(crate) async fn inflected_words_are_found(store: &impl Store) {
+    put(store, [concert("e1", "Streaming Concerts")]).await;
+    assert_eq!(ids(store, "concert stream ").await, ["e1"]);
+}
+
+pub(crate) async fn channel_name_handle_tags_genre_and_description_are_searched(store: &impl Store) {
+    let mut one = event("e1", "Monday");
+    one.tags = vec!["saxophone".into()];
+    one.genre = "bebop".into();
+    one.description = "An evening with the quintet".into();
+    put(store, [Document::Event(one)]).await;
+    for typed in ["blue room", "c_tv", "@c_tv", "saxophone", "bebop", "quintet"] {
+        assert_eq!(ids(store, typed).await, ["e1"], "{typed}");
+    }
+}
+
+pub(crate) async fn the_title_counts_most_and_a_misspelling_least(store: &impl Store) {
+    let mut described = event("described", "Monday");
+    described.description = "piano".into();
+    let mut tagged = event("tagged", "Tuesday");
+    tagged.tags = vec!["piano".into()];
+    put(
+        store,
+        [
+            concert("near", "Pianos and Piana"),
+            concert("misspelt", "Pjano"),
+            Document::Event(described),
+            Document::Event(tagged),
+            concert("titled", "Grand Piano"),
+            concert("exact", "Piano"),
+        ],
+    )
+    .await;
+    assert_eq!(ids(store, "piano ").await, ["exact", "titled", "near", "tagged", "misspelt", "described"]);
+}
+
+pub(crate) async fn both_of_two_words_are_required(store: &impl Store) {
+    put(store, [concert("e1", "Jazz Night"), concert("e2", "Jazz Morning")]).await;
+    assert_eq!(ids(store, "night jazz").await, ["e1"]);
+}
+
+pub(crate) async fn an_empty_query_finds_everything_live_first(store: &impl Store) {
+    put(
+        store,
+        [
+            in_state("off", "A", State::Cancelled),
+            in_state("over", "B", State::Ended),
+            in_state("soon", "C", State::Scheduled),
+            in_state("on", "D", State::Live),
+            Document::Channel(channel("c", "Blue Room")),
+        ],
+    )
+    .await;
+    assert_eq!(ids(store, "").await, ["on", "soon", "c", "over", "off"]);
+}
+
+pub(crate) async fn signs_alone_find_nothing(store: &impl Store) {
+    put(store, [concert("e1", "What?!")]).await;
+    assert!(ids(store, "?!").await.is_empty());
+}
+
+pub(crate) async fn filters_narrow_the_results(store: &impl Store) {
+    let at = |text: &str| Some(text.parse::<Timestamp>().unwrap());
+    let mut early = event("early", "Jazz");
+    (early.genre, early.start) = ("Música".into(), at("2026-01-01T10:00:00Z"));
+    let mut late = event("late", "Jazz");
+    (late.state, late.start) = (State::Live, at("2026-01-02T10:00:00Z"));
+    late.language = "de".into();
+    put(
+        store,
+        [Document::Event(early), Document::Event(late), Document::Channel(channel("jazz", "Jazz"))],
+    )
+    .await;
+
+    let with = |filter: Filter| Query { text: "jazz".into(), filter };
+    let filter = Filter::default;
+    for (filter, expected) in [
+        (Filter { kind: Some(Kind::Channel), ..filter() }, vec!["channels/jazz"]),
+        (Filter { kind: Some(Kind::Event), state: Some(State::Live), ..filter() }, vec!["channels/c/events/late"]),
+        (Filter { genre: Some("musica".into()), ..filter() }, vec!["channels/c/events/early"]),
+        (Filter { language: Some("DE".into()), ..filter() }, vec!["channels/c/events/late"]),
+        (Filter { start_after: at("2026-01-02T10:00:00Z"), ..filter() }, vec!["channels/c/events/late"]),
+        (Filter { start_before: at("2026-01-02T10:00:00Z"), ..filter() }, vec!["channels/c/events/early"]),
+    ] {
+        assert_eq!(find(store, &with(filter.clone())).await, expected, "{filter:?}");
+    }
+}
+
+pub(crate) async fn a_language_finds_its_variants(store: &impl Store) {
+    let mut one = event("e1", "Fado");
+    one.language = "pt-BR".into();
+    put(store, [Document::Event(one)]).await;
+    let of = |language: &str| Query {
+        filter: Filter { language: Some(language.into()), ..Filter::default() },
+        ..Query::default()
+    };
+    assert_eq!(find(store, &of("pt")).await.len(), 1);
+    assert_eq!(find(store, &of("pt-br")).await.len(), 1);
+    assert!(find(store, &of("pt-PT")).await.is_empty());
+}
+
+pub(crate) async fn pages_are_complete_and_stable_while_documents_come(store: &impl Store) {
+    put(store, (0..25).map(|n| concert(&format!("e{n:02}"), &format!("Jazz {n}")))).await;
+    let query = query("jazz");
+    let mut seen = Vec::new();
+    let mut after = None;
+    for n in 0.. {
+        let page = store.search(&query, after.take(), 10).await.unwrap();
+        assert_eq!(page.total, 25 + n);
+        seen.extend(page.hits.into_iter().map(|hit| hit.document.name().to_owned()));
+        // Each sorts before everything that is still to come.
+        put(store, [concert(&format!("a{n}"), "Jazz again")]).await;
+        match page.next {
+            Some(next) => after = Some(next),
+            None => break,
+        }
+    }
+    let expected: Vec<_> = (0..25).map(|n| format!("channels/c/events/e{n:02}")).collect();
+    assert_eq!(seen, expected);
+}
+
+pub(crate) async fn a_newer_version_replaces_and_an_older_is_ignored(store: &impl Store) {
+    let version = |title: &str, version| Document::Event(EventDocument { version: Version(version), ..event("e1", title) });
+    put(store, [version("Second", 2)]).await;
+    put(store, [version("First", 1)]).await;
+    assert!(ids(store, "first ").await.is_empty());
+    put(store, [version("Third", 3), version("Second", 2)]).await;
+    assert_eq!(ids(store, "third ").await, ["e1"]);
+    assert!(ids(store, "second ").await.is_empty());
+}
+
+pub(crate) async fn an_unlisted_event_is_not_found_by_anything(store: &impl Store) {
+    put(store, [Document::Event(EventDocument { listed: false, ..event("e1", "Secret") })]).await;
+    assert!(ids(store, "secret").await.is_empty());
+    assert!(ids(store, "").await.is_empty());
+    assert!(suggested(store, "sec").await.is_empty());
+}
+
+pub(crate) async fn an_event_that_becomes_unlisted_disappears_and_an_older_version_does_not_bring_it_back(
+    store: &impl Store,
+) {
+    put(store, [concert("e1", "Secret")]).await;
+    put(store, [Document::Event(EventDocument { listed: false, version: Version(2), ..event("e1", "Secret") })]).await;
+    assert!(ids(store, "secret").await.is_empty());
+    put(store, [concert("e1", "Secret")]).await;
+    assert!(ids(store, "secret").await.is_empty());
+}
+
+pub(crate) async fn a_cancelled_event_is_found_with_its_state(store: &impl Store) {
+    put(store, [in_state("e1", "Jazz", State::Cancelled)]).await;
+    let page = store.search(&query("jazz"), None, 10).await.unwrap();
+    assert!(matches!(&page.hits[0].document, Document::Event(event) if event.state == State::Cancelled));
+}
+
+pub(crate) async fn a_renamed_channel_reaches_its_events(store: &impl Store) {
+    put(store, [concert("e1", "Monday"), Document::Channel(channel("c", "Blue Room"))]).await;
+    let renamed = ChannelDocument { version: Version(2), ..channel("c", "Red Hall") };
+    put(store, [concert("e2", "Tuesday"), Document::Channel(renamed)]).await;
+    assert_eq!(ids(store, "red hall").await, ["c", "e1", "e2"]);
+    assert!(ids(store, "blue room").await.is_empty());
+}
+
+pub(crate) async fn an_event_with_an_older_channel_keeps_the_newer_name(store: &impl Store) {
+    put(store, [Document::Channel(ChannelDocument { version: Version(2), ..channel("c", "Red Hall") })]).await;
+    put(store, [concert("e1", "Monday")]).await;
+    assert_eq!(ids(store, "red hall").await, ["c", "e1"]);
+}
+
+pub(crate) async fn positions_add_up(store: &impl Store) {
+    let at = |partition, next| Positions::from([(("t".to_owned(), partition), next)]);
+    store.apply(Batch { positions: at(0, 5), ..Batch::default() }).await.unwrap();
+    store.apply(Batch { positions: at(1, 2), ..Batch::default() }).await.unwrap();
+    store.apply(Batch { positions: at(0, 6), ..Batch::default() }).await.unwrap();
+    let expected = Positions::from([(("t".to_owned(), 0), 6), (("t".to_owned(), 1), 2)]);
+    assert_eq!(store.positions().await.unwrap(), expected);
+}
+
+pub(crate) async fn a_cleared_store_is_empty(store: &impl Store) {
+    let positions = Positions::from([(("t".to_owned(), 0), 5)]);
+    store.apply(Batch { documents: vec![concert("e1", "Jazz")], positions }).await.unwrap();
+    store.clear().await.unwrap();
+    assert!(ids(store, "").await.is_empty());
+    assert!(store.positions().await.unwrap().is_empty());
+}
+
+pub(crate) async fn suggestions_begin_as_typed_and_come_live_first(store: &impl Store) {
+    put(
+        store,
+        [
+            in_state("e1", "Jazz Archive", State::Ended),
+            in_state("e2", "Jazz Brunch", State::Scheduled),
+            in_state("e3", "Late Jazz", State::Live),
+            in_state("e4", "Rock", State::Live),
+            Document::Channel(channel("j", "Jazz House")),
+        ],
+    )
+    .await;
+    assert_eq!(suggested(store, "ja").await, ["Late Jazz", "Jazz Brunch", "Jazz House", "Jazz Archive"]);
+    assert_eq!(suggested(store, "late j").await, ["Late Jazz"]);
+}
+
+pub(crate) async fn a_text_is_suggested_once(store: &impl Store) {
+    let mut documents: Vec<_> = (0..60).map(|n| concert(&format!("e{n:02}"), "Jazz Night")).collect();
+    documents.push(in_state("live", "JAZZ night!", State::Live));
+    documents.push(in_state("over", "Jazz Morning", State::Ended));
+    put(store, documents).await;
+    assert_eq!(suggested(store, "jazz").await, ["JAZZ night!", "Jazz Morning"]);
+}
+
+pub(crate) async fn a_mistaken_prefix_is_forgiven_from_four_characters(store: &impl Store) {
+    put(store, [concert("e1", "Symphony")]).await;
+    assert_eq!(suggested(store, "simp").await, ["Symphony"]);
+    assert!(suggested(store, "sim").await.is_empty());
+}
+
+pub(crate) async fn suggestions_complete_channels(store: &impl Store) {
+    put(store, [Document::Channel(channel("c", "Blue Room"))]).await;
+    let suggestions = store.suggest(&Prefix::parse("blu").unwrap(), 8).await.unwrap();
+    assert_eq!((suggestions[0].name.as_str(), suggestions[0].kind), ("channels/c", Kind::Channel));
+}
+
+pub(crate) async fn the_matched_text_is_shown_escaped_and_marked(store: &impl Store) {
+    let mut one = event("e1", "Monday");
+    one.description = "Rock & <b>jazz</b>".into();
+    put(store, [Document::Event(one)]).await;
+    let page = store.search(&query("jazz"), None, 10).await.unwrap();
+    assert_eq!(page.hits[0].snippet, "Rock &amp; &lt;b&gt;<em>jazz</em>&lt;/b&gt;");
+}

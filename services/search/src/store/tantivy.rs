@@ -1,0 +1,405 @@
+//! The embedded index: tantivy in a folder.
+//!
+//! A commit carries the bus positions in its payload, so that documents and positions are one: what the index has not,
+//! it reads again. Everything that is scored has a constant score in quarters, which f32 sums exactly in any order, so
+//! pages stay where they are while documents come and go.
+
+mod best;
+mod folder;
+mod matching;
+mod schema;
+mod stems;
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tantivy::query::TermQuery;
+use tantivy::schema::IndexRecordOption;
+use tantivy::{Index, IndexReader, IndexWriter, Searcher, TantivyDocument, TantivyError, Term};
+
+use self::best::Best;
+use self::schema::Fields;
+use super::{Batch, Error, Hit, Page, Positions, Store, Suggestion};
+use crate::domain::snippet::{Matcher, snippet};
+use crate::domain::words::key;
+use crate::domain::{ChannelDocument, Cursor, Document, Prefix, Query};
+
+/// The embedded store.
+#[derive(Clone)]
+pub struct Tantivy {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    reader: IndexReader,
+    fields: Fields,
+    writer: Mutex<Writing>,
+}
+
+struct Writing {
+    writer: IndexWriter,
+    positions: Positions,
+}
+
+/// What a commit carries beside documents.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Payload {
+    positions: Vec<(String, u32, u64)>,
+}
+
+impl Tantivy {
+    /// Opens the index in `folder`, and makes it when there is none. An index that cannot be read, or that another version
+    /// of the schema made, is thrown away with a warning: its positions go with it, so that the bus fills it anew.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] when another process has it, [`Error::Unavailable`] when the folder cannot be used.
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let (index, fields) = folder::open(folder)?;
+        let writer = schema::writer(&index).map_err(|error| match error {
+            TantivyError::LockFailure(..) => Error::Locked(folder.display().to_string()),
+            other => other.into(),
+        })?;
+        let positions = positions(&index)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                reader: schema::reader(&index)?,
+                fields,
+                writer: Mutex::new(Writing { writer, positions }),
+            }),
+        })
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = self.inner.clone();
+        match tokio::task::spawn_blocking(move || work(&inner)).await {
+            Ok(done) => done,
+            Err(stopped) => Err(Error::Other(stopped.to_string())),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Tantivy {
+    async fn apply(&self, batch: Batch) -> Result<(), Error> {
+        self.blocking(move |inner| inner.apply(batch)).await
+    }
+
+    async fn positions(&self) -> Result<Positions, Error> {
+        self.blocking(|inner| Ok(inner.writer.lock().positions.clone())).await
+    }
+
+    async fn clear(&self) -> Result<(), Error> {
+        self.blocking(|inner| {
+            let mut writing = inner.writer.lock();
+            writing.writer.delete_all_documents()?;
+            inner.commit(&mut writing, Positions::new())
+        })
+        .await
+    }
+
+    async fn search(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Error> {
+        let query = query.clone();
+        self.blocking(move |inner| inner.search(&query, after, limit)).await
+    }
+
+    async fn suggest(&self, prefix: &Prefix, limit: usize) -> Result<Vec<Suggestion>, Error> {
+        let prefix = prefix.clone();
+        self.blocking(move |inner| inner.suggest(&prefix, limit)).await
+    }
+}
+
+impl Inner {
+    fn apply(&self, batch: Batch) -> Result<(), Error> {
+        let mut writing = self.writer.lock();
+        let mut positions = writing.positions.clone();
+        positions.extend(batch.positions);
+        let staged = self
+            .stage(&batch.documents)
+            .and_then(|staged| self.write(&writing.writer, staged))
+            .and_then(|()| self.commit(&mut writing, positions));
+        if staged.is_err() {
+            // What was written of it must not slip into the next commit.
+            writing.writer.rollback()?;
+        }
+        staged
+    }
+
+    /// What the index has to hold after the documents came in: only those that change something.
+    fn stage(&self, documents: &[Document]) -> Result<HashMap<String, Document>, Error> {
+        let searcher = self.reader.searcher();
+        let mut staged: HashMap<String, Document> = HashMap::new();
+        for document in documents {
+            let present = self.present(&searcher, &staged, document.name())?;
+            if !document.replaces(present.as_ref()) {
+                continue;
+            }
+            let mut document = document.clone();
+            match &mut document {
+                Document::Event(event) => {
+                    if let Some(channel) = self.channel(&searcher, &staged, &event.channel)? {
+                        event.channel = channel;
+                    }
+                }
+                Document::Channel(channel) => {
+                    for mut event in self.events_of(&searcher, &staged, channel)? {
+                        event.channel = channel.clone();
+                        staged.insert(event.name.clone(), Document::Event(event));
+                    }
+                }
+            }
+            if present.as_ref() != Some(&document) {
+                staged.insert(document.name().to_owned(), document);
+            }
+        }
+        Ok(staged)
+    }
+
+    fn present(
+        &self,
+        searcher: &Searcher,
+        staged: &HashMap<String, Document>,
+        name: &str,
+    ) -> Result<Option<Document>, Error> {
+        if let Some(document) = staged.get(name) {
+            return Ok(Some(document.clone()));
+        }
+        Ok(self.stored(searcher, Term::from_field_text(self.fields.name, name))?.pop())
+    }
+
+    /// The channel as the index knows it, when that is newer than what the event brought.
+    fn channel(
+        &self,
+        searcher: &Searcher,
+        staged: &HashMap<String, Document>,
+        brought: &ChannelDocument,
+    ) -> Result<Option<ChannelDocument>, Error> {
+        Ok(match self.present(searcher, staged, &brought.name)? {
+            Some(Document::Channel(known)) if known.version > brought.version => Some(known),
+            _ => None,
+        })
+    }
+
+    /// The channel's events that still carry an older version of it.
+    fn events_of(
+        &self,
+        searcher: &Searcher,
+        staged: &HashMap<String, Document>,
+        channel: &ChannelDocument,
+    ) -> Result<Vec<crate::domain::EventDocument>, Error> {
+        let mut of_channel: HashMap<String, Document> = self
+            .stored(searcher, Term::from_field_text(self.fields.channel_name, &channel.name))?
+            .into_iter()
+            .map(|document| (document.name().to_owned(), document))
+            .collect();
+        of_channel.extend(staged.iter().map(|(name, document)| (name.clone(), document.clone())));
+        Ok(of_channel
+            .into_values()
+            .filter_map(|document| match document {
+                Document::Event(event) if event.channel.name == channel.name => Some(event),
+                _ => None,
+            })
+            .filter(|event| event.channel.version < channel.version)
+            .collect())
+    }
+
+    fn stored(&self, searcher: &Searcher, term: Term) -> Result<Vec<Document>, Error> {
+        let query = TermQuery::new(term, IndexRecordOption::Basic);
+        let addresses = searcher.search(&query, &tantivy::collector::DocSetCollector)?;
+        addresses.into_iter().map(|address| self.document(searcher, address)).collect()
+    }
+
+    fn document(&self, searcher: &Searcher, address: tantivy::DocAddress) -> Result<Document, Error> {
+        let stored: TantivyDocument = searcher.doc(address)?;
+        self.fields.source_of(&stored).ok_or_else(|| Error::Other("a stored document is damaged".to_owned()))
+    }
+
+    fn write(&self, writer: &IndexWriter, staged: HashMap<String, Document>) -> Result<(), Error> {
+        for document in staged.into_values() {
+            writer.delete_term(Term::from_field_text(self.fields.name, document.name()));
+            writer.add_document(self.fields.indexed(&document)?)?;
+        }
+        Ok(())
+    }
+
+    fn commit(&self, writing: &mut Writing, positions: Positions) -> Result<(), Error> {
+        let payload = Payload {
+            positions: positions.iter().map(|((topic, n), next)| (topic.clone(), *n, *next)).collect(),
+        };
+        let payload = serde_json::to_string(&payload).map_err(|error| Error::Other(error.to_string()))?;
+        let mut commit = writing.writer.prepare_commit()?;
+        commit.set_payload(&payload);
+        commit.commit()?;
+        writing.positions = positions;
+        self.reader.reload()?;
+        Ok(())
+    }
+
+    fn search(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Error> {
+        let searcher = self.reader.searcher();
+        let found = searcher.search(&matching::search(&self.fields, query), &Best::new(limit + 1, after))?;
+        let terms = query.terms();
+        let matcher = Matcher { terms: &terms, last_is_open: query.last_is_open(), stem: &stems::english };
+        let more = found.places.len() > limit;
+        let mut hits = Vec::with_capacity(limit.min(found.places.len()));
+        for place in found.places.into_iter().take(limit) {
+            let document = self.document(&searcher, place.address)?;
+            let snippet = {
+                let labels = document.labels().join(", ");
+                let channel = document.channel();
+                let by = format!("{} @{}", channel.display_name, channel.handle);
+                snippet(&[document.title(), document.description(), &labels, &by, document.title()], &matcher)
+            };
+            hits.push(Hit { document, score: place.score, snippet });
+        }
+        let next = hits
+            .last()
+            .filter(|_| more)
+            .map(|hit| Cursor { score: hit.score, name: hit.document.name().to_owned() });
+        Ok(Page { hits, next, total: found.total })
+    }
+
+    fn suggest(&self, prefix: &Prefix, limit: usize) -> Result<Vec<Suggestion>, Error> {
+        let searcher = self.reader.searcher();
+        let query = matching::suggest(&self.fields, prefix);
+        let mut suggestions: Vec<Suggestion> = Vec::new();
+        let mut keys = Vec::new();
+        let mut after = None;
+        // Many events may share one title: look further, but not without end.
+        for _ in 0..8 {
+            let found = searcher.search(&query, &Best::new(limit * 4, after))?;
+            let full = found.places.len() == limit * 4;
+            after = found.places.last().map(|last| Cursor { score: last.score, name: last.name.clone() });
+            for place in found.places {
+                let document = self.document(&searcher, place.address)?;
+                let key = key(document.title());
+                if suggestions.len() < limit && !keys.contains(&key) {
+                    keys.push(key);
+                    suggestions.push(Suggestion {
+                        text: document.title().to_owned(),
+                        name: document.name().to_owned(),
+                        kind: document.kind(),
+                    });
+                }
+            }
+            if !full || suggestions.len() == limit {
+                break;
+            }
+        }
+        Ok(suggestions)
+    }
+}
+
+/// The positions in the payload of the last commit.
+fn positions(index: &Index) -> Result<Positions, Error> {
+    let Some(payload) = index.load_metas()?.payload else { return Ok(Positions::new()) };
+    let payload: Payload = serde_json::from_str(&payload)
+        .map_err(|error| Error::Other(format!("the positions in the index are damaged: {error}")))?;
+    Ok(payload.positions.into_iter().map(|(topic, partition, next)| ((topic, partition), next)).collect())
+}
+
+impl From<TantivyError> for Error {
+    fn from(error: TantivyError) -> Self {
+        match error {
+            TantivyError::IoError(_)
+            | TantivyError::OpenDirectoryError(_)
+            | TantivyError::OpenWriteError(_)
+            | TantivyError::LockFailure(..) => Self::Unavailable(error.to_string()),
+            other => Self::Other(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::store::suite::{self, concert};
+
+    crate::store::suite::suite!({
+        let folder = tempfile::tempdir().unwrap();
+        let store = Tantivy::open(folder.path()).unwrap();
+        (store, folder)
+    });
+
+    async fn filled(folder: &Path) -> Positions {
+        let store = Tantivy::open(folder).unwrap();
+        let positions = Positions::from([(("marquee.events.event.v1".to_owned(), 3), 17)]);
+        let batch = Batch { documents: vec![concert("e1", "Jazz Night")], positions: positions.clone() };
+        store.apply(batch).await.unwrap();
+        positions
+    }
+
+    async fn found(store: &Tantivy) -> Vec<String> {
+        suite::names(store, "jazz").await
+    }
+
+    #[tokio::test]
+    async fn documents_and_positions_survive_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let positions = filled(folder.path()).await;
+
+        let store = Tantivy::open(folder.path()).unwrap();
+        assert_eq!(store.positions().await.unwrap(), positions);
+        assert_eq!(found(&store).await, ["channels/c/events/e1"]);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_index_is_empty_again_and_asks_for_the_bus_from_the_start() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path()).await;
+        let store_file = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| path.extension().is_some_and(|extension| extension == "term"))
+            .unwrap();
+        let mut bytes = fs::read(&store_file).unwrap();
+        bytes[3] ^= 0xff;
+        fs::remove_file(&store_file).unwrap();
+        fs::write(&store_file, bytes).unwrap();
+
+        let store = Tantivy::open(folder.path()).unwrap();
+        assert!(store.positions().await.unwrap().is_empty());
+        assert!(found(&store).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_truncated_meta_file_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path()).await;
+        fs::write(folder.path().join("meta.json"), "{").unwrap();
+
+        let store = Tantivy::open(folder.path()).unwrap();
+        assert!(store.positions().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_index_of_another_version_is_built_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        filled(folder.path()).await;
+        fs::write(folder.path().join("schema-version"), "0").unwrap();
+
+        let store = Tantivy::open(folder.path()).unwrap();
+        assert!(store.positions().await.unwrap().is_empty());
+        store.apply(Batch { documents: vec![concert("e1", "Jazz Night")], ..Batch::default() }).await.unwrap();
+        assert_eq!(found(&store).await, ["channels/c/events/e1"]);
+    }
+
+    #[tokio::test]
+    async fn an_index_in_use_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Tantivy::open(folder.path()).unwrap();
+        fs::write(folder.path().join("schema-version"), "0").unwrap();
+
+        assert!(matches!(Tantivy::open(folder.path()), Err(Error::Locked(_))));
+        store.apply(Batch { documents: vec![concert("e1", "Jazz Night")], ..Batch::default() }).await.unwrap();
+        assert_eq!(found(&store).await, ["channels/c/events/e1"]);
+    }
+}
