@@ -1,0 +1,13 @@
+//! What tests of the whole product share: the real process, stock clients, and waiting for what must come.
+//!
+//! Nothing here stands in for a part of Marquee: [`Marquee`] is the binary that users run, [`ffmpeg`] and [`browser`]
+//! are the programs they use.
+
+pub mod browser;
+pub mod ffmpeg;
+pub mod http;
+mod process;
+mod wait;
+
+pub use process::{Marquee, Person, Ready};
+pub use wait::{wait_for, wait_until};

@@ -1,1 +1,42 @@
-fn main() {}
+//! Marquee in one binary: `marquee up` runs all six services in one process, `marquee publish` is an encoder.
+
+mod publish;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "marquee", version, about = "Self-hosted live streaming: RTMP in, HLS out, and all that belongs to it")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    log: marquee_telemetry::LogArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything in one process, with everything embedded
+    Up(Box<up::Args>),
+    /// Publish an FLV file over RTMP, as an encoder would
+    Publish(publish::Args),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli: Cli = marquee_config::load();
+    let _telemetry = marquee_telemetry::init("marquee", &cli.log);
+    let result = match cli.command {
+        Command::Up(args) => up::run(*args).await,
+        Command::Publish(args) => publish::run(args).await,
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Who owns a channel: the events service knows.
+
+use marquee_auth::Principal;
+use marquee_client::Peers;
+use marquee_proto::events::v1::GetChannelRequest;
+use marquee_proto::events::v1::channel_service_client::ChannelServiceClient;
+use marquee_proto::name::ChannelName;
+use tonic::Code;
+
+use crate::error::{Error, Result};
+
+/// Asks the events service.
+#[derive(Clone)]
+pub(crate) struct Owners {
+    peers: Peers,
+}
+
+impl Owners {
+    pub(crate) fn new(peers: Peers) -> Self {
+        Self { peers }
+    }
+
+    /// Passes the channel's owner, admins and services; the channel must exist.
+    pub(crate) async fn require(&self, principal: &Principal, name: &ChannelName) -> Result<()> {
+        let request = GetChannelRequest { name: name.to_string() };
+        let answer = ChannelServiceClient::new(self.peers.events()).get_channel(request).await;
+        let channel = match answer {
+            Ok(response) => response.into_inner().channel.unwrap_or_default(),
+            Err(status) if status.code() == Code::NotFound => {
+                return Err(Error::not_found("CHANNEL_NOT_FOUND", name));
+            }
+            Err(status) => return Err(Error::Peer(status.message().to_owned())),
+        };
+        let is_owner = principal.account().is_some_and(|account| account.to_string() == channel.owner);
+        if is_owner || principal.is_admin() { Ok(()) } else { Err(Error::NotYours { channel: name.to_string() }) }
+    }
+}

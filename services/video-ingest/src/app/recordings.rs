@@ -1,0 +1,67 @@
+//! Recordings: get, list, delete.
+
+use marquee_auth::Principal;
+use marquee_documents::{Query, Store, Transaction};
+use marquee_proto::name::RecordingName;
+use marquee_proto::video_ingest::v1 as proto;
+use marquee_proto::video_ingest::v1::recording_changed::Change;
+
+use super::{Owners, PageRequest, channel_or_all};
+use crate::domain::Recording;
+use crate::error::{Error, Result};
+use crate::hub::Hub;
+use crate::media::MediaRoot;
+use crate::wire;
+
+/// Use cases of recordings.
+#[derive(Clone)]
+pub(crate) struct Recordings {
+    pub(crate) store: Store,
+    pub(crate) owners: Owners,
+    pub(crate) hub: Hub,
+    pub(crate) media: MediaRoot,
+}
+
+impl Recordings {
+    /// One recording.
+    pub(crate) async fn get(&self, name: &str) -> Result<Recording> {
+        let name: RecordingName = name.parse().map_err(|error| Error::field("name", &error))?;
+        let stored = self.store.get::<Recording>(&name.recording).await?;
+        match stored {
+            Some(stored) if stored.value.channel == name.channel => Ok((*stored.value).clone()),
+            _ => Err(Error::not_found("RECORDING_NOT_FOUND", name)),
+        }
+    }
+
+    /// Recordings, newest first.
+    pub(crate) async fn list(&self, parent: &str, page: &PageRequest) -> Result<proto::ListRecordingsResponse> {
+        let query = match channel_or_all(parent)? {
+            None => Query::by("by_start"),
+            Some(channel) => Query::by("by_channel").equals(channel.channel.as_str()),
+        };
+        let page = self.store.query::<Recording>(page.apply(query.descending())?).await?;
+        Ok(proto::ListRecordingsResponse {
+            recordings: page.items.iter().map(|stored| wire::recording(&stored.value)).collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        })
+    }
+
+    /// Deletes a recording, then its media: should the process die between the two, files are left, never a recording
+    /// without its files.
+    pub(crate) async fn delete(&self, principal: &Principal, name: &str) -> Result<()> {
+        let parsed: RecordingName = name.parse().map_err(|error| Error::field("name", &error))?;
+        self.owners.require(principal, &parsed.channel()).await?;
+        let recording = self.get(name).await?;
+        let stream = recording.live_stream();
+        if self.hub.find(&stream).is_some() {
+            return Err(Error::StillLive { name: name.to_owned() });
+        }
+        let deleted = proto::RecordingDeleted { recording: Some(wire::recording(&recording)) };
+        let event = proto::RecordingChanged { change: Some(Change::Deleted(deleted)) };
+        let transaction = Transaction::new()
+            .delete::<Recording>(&parsed.recording, None)
+            .publish(marquee_bus::event(recording.name(), &event));
+        self.store.commit(transaction).await?;
+        self.media.stream(&stream).delete().await
+    }
+}

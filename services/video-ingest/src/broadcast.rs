@@ -1,0 +1,125 @@
+//! One broadcast of a channel while it runs: a task that owns its packager, its media and its state.
+//!
+//! ```text
+//!  rtmp connection ─ Join, Media, Leave ─►┌─────────┐─► media folder: segments, journal
+//!  grpc            ─ Stop, Kick ─────────►│  Actor  │─► store: state and bus event in one transaction
+//!  timers: takeover, grace, figures ─────►└─────────┘─► watch: LiveStream, Playlists (http, grpc read them)
+//! ```
+//!
+//! What happens when a stream starts, is interrupted, resumes and ends stands in `actor.rs`; what is stored and
+//! published then, in `ledger.rs`.
+
+mod actor;
+mod figures;
+mod ledger;
+mod playlists;
+
+use std::sync::Arc;
+
+use marquee_hls::{Expected, Frame, MediaConfig};
+use marquee_proto::name::LiveStreamName;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use actor::Actor;
+pub(crate) use ledger::Ledger;
+pub(crate) use playlists::Playlists;
+
+use crate::domain::LiveStream;
+use crate::media::StreamFolder;
+
+/// Batches of media that may wait for the actor; an encoder that is faster is held back by TCP.
+const QUEUE: usize = 32;
+
+/// What an encoder sends, in the packager's terms.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// What its metadata announces.
+    Expected(Expected),
+    /// A sequence header.
+    Config(MediaConfig),
+    /// A frame.
+    Frame(Frame),
+}
+
+/// One connected encoder, as the broadcast sees it.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    /// Unique in this process.
+    pub(crate) id: u64,
+    /// The stream key that it showed.
+    pub(crate) key: String,
+    /// Tells the connection to go away, and why. Dropped without a word when the broadcast is over.
+    pub(crate) dismiss: oneshot::Sender<String>,
+}
+
+/// Asked of the actor.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// An encoder wants to publish. The answer is a reason to refuse it.
+    Join { encoder: Encoder, reply: oneshot::Sender<Result<(), String>> },
+    /// What it sent since the last time.
+    Media { encoder: u64, batch: Vec<Input> },
+    /// It is gone.
+    Leave { encoder: u64 },
+    /// Whoever publishes with this key has to go.
+    Dismiss { key: String, reason: String },
+    /// End the stream at once. The answer is the stream, ended; none if it never started.
+    Stop { reply: oneshot::Sender<Option<LiveStream>> },
+}
+
+/// A handle to a running broadcast.
+#[derive(Debug, Clone)]
+pub(crate) struct Broadcast {
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+}
+
+/// What readers see of a broadcast.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) name: LiveStreamName,
+    pub(crate) folder: StreamFolder,
+    /// None until the first media.
+    pub(crate) stream: watch::Sender<Option<LiveStream>>,
+    /// None until the first segment.
+    pub(crate) playlists: watch::Sender<Option<Arc<Playlists>>>,
+}
+
+impl Broadcast {
+    /// A handle, and what the actor is made of.
+    pub(crate) fn new(name: LiveStreamName, folder: StreamFolder) -> (Self, Arc<Shared>, mpsc::Receiver<Command>) {
+        let (commands, queue) = mpsc::channel(QUEUE);
+        let shared = Arc::new(Shared {
+            name,
+            folder,
+            stream: watch::Sender::new(None),
+            playlists: watch::Sender::new(None),
+        });
+        (Self { commands, shared: shared.clone() }, shared, queue)
+    }
+
+    /// The live stream's name.
+    pub(crate) fn name(&self) -> &LiveStreamName {
+        &self.shared.name
+    }
+
+    /// The stream as it is now.
+    pub(crate) fn stream(&self) -> Option<LiveStream> {
+        self.shared.stream.borrow().clone()
+    }
+
+    /// Follows the stream's state and figures.
+    pub(crate) fn watch(&self) -> watch::Receiver<Option<LiveStream>> {
+        self.shared.stream.subscribe()
+    }
+
+    /// The playlists as they are now.
+    pub(crate) fn playlists(&self) -> Option<Arc<Playlists>> {
+        self.shared.playlists.borrow().clone()
+    }
+
+    /// Asks the actor. An error means that the broadcast is over.
+    pub(crate) async fn send(&self, command: Command) -> Result<(), Command> {
+        self.commands.send(command).await.map_err(|error| error.0)
+    }
+}

@@ -1,0 +1,101 @@
+//! What is stored and published when a stream changes: both in one transaction, or neither.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use marquee_documents::{Etag, Store, Transaction};
+use marquee_hls::Journal;
+use marquee_proto::video_ingest::v1 as proto;
+use marquee_proto::video_ingest::v1::recording_changed::Change as RecordingChange;
+use marquee_proto::video_ingest::v1::stream_changed::Change;
+
+use crate::domain::{LiveStream, Recording};
+use crate::error::Result;
+use crate::wire;
+
+/// The store, as broadcasts use it.
+#[derive(Clone)]
+pub(crate) struct Ledger {
+    store: Store,
+}
+
+/// A stream as it is stored.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) stream: LiveStream,
+    etag: Option<Etag>,
+}
+
+impl Entry {
+    /// A stream that is not stored yet.
+    pub(crate) fn new(stream: LiveStream) -> Self {
+        Self { stream, etag: None }
+    }
+}
+
+impl From<marquee_documents::Stored<LiveStream>> for Entry {
+    fn from(stored: marquee_documents::Stored<LiveStream>) -> Self {
+        Self { stream: (*stored.value).clone(), etag: Some(stored.etag) }
+    }
+}
+
+impl Ledger {
+    pub(crate) fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// The first media arrived.
+    pub(crate) async fn started(&self, entry: &mut Entry) -> Result<()> {
+        let change = proto::StreamStarted { live_stream: Some(wire::live_stream(&entry.stream)) };
+        self.write(entry, Change::Started(change), None).await
+    }
+
+    /// The encoder went away.
+    pub(crate) async fn interrupted(&self, entry: &mut Entry, grace: Duration, now: Timestamp) -> Result<()> {
+        let until = now.saturating_add(grace).unwrap_or(Timestamp::MAX);
+        let change = proto::StreamInterrupted {
+            live_stream: Some(wire::live_stream(&entry.stream)),
+            grace_until: Some(marquee_proto::time::to_proto(until)),
+        };
+        self.write(entry, Change::Interrupted(change), None).await
+    }
+
+    /// The encoder came back.
+    pub(crate) async fn resumed(&self, entry: &mut Entry) -> Result<()> {
+        let change = proto::StreamResumed { live_stream: Some(wire::live_stream(&entry.stream)) };
+        self.write(entry, Change::Resumed(change), None).await
+    }
+
+    /// The stream is over; what was recorded of it can be played.
+    pub(crate) async fn ended(&self, entry: &mut Entry, journal: &Journal) -> Result<()> {
+        let change = proto::StreamEnded { live_stream: Some(wire::live_stream(&entry.stream)) };
+        let recording = recording(&entry.stream, journal);
+        self.write(entry, Change::Ended(change), recording).await
+    }
+
+    async fn write(&self, entry: &mut Entry, change: Change, recording: Option<Recording>) -> Result<()> {
+        let stream = &entry.stream;
+        let mut transaction = match &entry.etag {
+            Some(etag) => Transaction::new().replace(stream, etag)?,
+            None => Transaction::new().insert(stream)?,
+        };
+        transaction =
+            transaction.publish(marquee_bus::event(stream.name(), &proto::StreamChanged { change: Some(change) }));
+        if let Some(recording) = recording {
+            let ready = proto::RecordingReady { recording: Some(wire::recording(&recording)) };
+            let event = proto::RecordingChanged { change: Some(RecordingChange::Ready(ready)) };
+            transaction = transaction.put(&recording)?.publish(marquee_bus::event(recording.name(), &event));
+        }
+        let committed = self.store.commit(transaction).await?;
+        entry.etag = committed.etags.into_iter().next();
+        Ok(())
+    }
+}
+
+fn recording(stream: &LiveStream, journal: &Journal) -> Option<Recording> {
+    let first = journal.segments.first()?;
+    let start = Timestamp::from_microsecond(first.program_date_time.0).unwrap_or(stream.start_time);
+    let millis = u64::try_from(journal.duration().as_millis()).unwrap_or(u64::MAX);
+    let bytes = journal.segments.iter().map(|segment| segment.bytes).sum();
+    Some(Recording::of(&stream.name(), start, millis, bytes))
+}

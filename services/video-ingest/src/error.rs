@@ -1,0 +1,144 @@
+//! What can go wrong, and how callers learn of it.
+
+use marquee_error::{ErrorExt, ErrorKind, FieldViolation, Invalid};
+use marquee_proto::name::InvalidName;
+
+/// What the functions of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure of video-ingest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The request has fields that are not valid.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
+    /// The caller may not do that.
+    #[error(transparent)]
+    Auth(#[from] marquee_auth::Error),
+    /// The channel belongs to somebody else.
+    #[error("`{channel}` is not yours")]
+    NotYours {
+        /// The channel's name.
+        channel: String,
+    },
+    /// There is no such resource.
+    #[error("`{name}` does not exist")]
+    NotFound {
+        /// UPPER_SNAKE.
+        reason: &'static str,
+        /// The resource's name.
+        name: String,
+    },
+    /// A revoked key cannot be used any more.
+    #[error("stream key `{name}` is revoked; create another one")]
+    KeyRevoked {
+        /// The key's name.
+        name: String,
+    },
+    /// The recording's stream is still running.
+    #[error("`{name}` is still being recorded; stop the stream first")]
+    StillLive {
+        /// The recording's name.
+        name: String,
+    },
+    /// The events service did not answer.
+    #[error("the events service does not answer: {0}")]
+    Peer(String),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] marquee_documents::Error),
+    /// The media folder failed.
+    #[error("cannot {action} {path}")]
+    Media {
+        /// What was tried.
+        action: &'static str,
+        /// On which file.
+        path: String,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// The packager or the journal refused.
+    #[error(transparent)]
+    Hls(#[from] marquee_hls::Error),
+    /// The RTMP address cannot be listened on.
+    #[error("cannot listen for RTMP on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The service is stopping.
+    #[error("the service is stopping")]
+    Stopping,
+}
+
+impl Error {
+    pub(crate) fn not_found(reason: &'static str, name: impl ToString) -> Self {
+        Self::NotFound { reason, name: name.to_string() }
+    }
+
+    pub(crate) fn field(field: &str, error: &InvalidName) -> Self {
+        marquee_error::invalid(field, error.to_string()).into()
+    }
+}
+
+impl ErrorExt for Error {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid(error) => error.kind(),
+            Self::Auth(error) => error.kind(),
+            Self::Store(error) => error.kind(),
+            Self::NotYours { .. } => ErrorKind::PermissionDenied,
+            Self::NotFound { .. } => ErrorKind::NotFound,
+            Self::KeyRevoked { .. } | Self::StillLive { .. } => ErrorKind::FailedPrecondition,
+            Self::Peer(_) | Self::Stopping => ErrorKind::Unavailable,
+            Self::Media { .. } | Self::Hls(_) | Self::Listen { .. } => ErrorKind::Internal,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Invalid(error) => error.reason(),
+            Self::Auth(error) => error.reason(),
+            Self::Store(error) => error.reason(),
+            Self::NotYours { .. } => "NOT_CHANNEL_OWNER",
+            Self::NotFound { reason, .. } => reason,
+            Self::KeyRevoked { .. } => "STREAM_KEY_REVOKED",
+            Self::StillLive { .. } => "STREAM_STILL_LIVE",
+            Self::Peer(_) => "EVENTS_UNAVAILABLE",
+            Self::Stopping => "STOPPING",
+            Self::Media { .. } | Self::Hls(_) | Self::Listen { .. } => "INTERNAL",
+        }
+    }
+
+    fn metadata(&self) -> Vec<(String, String)> {
+        match self {
+            Self::Auth(error) => error.metadata(),
+            Self::Store(error) => error.metadata(),
+            Self::NotYours { channel: name }
+            | Self::NotFound { name, .. }
+            | Self::KeyRevoked { name }
+            | Self::StillLive { name } => {
+                vec![("name".to_owned(), name.clone())]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn violations(&self) -> Vec<FieldViolation> {
+        match self {
+            Self::Invalid(error) => error.violations(),
+            Self::Auth(error) => error.violations(),
+            Self::Store(error) => error.violations(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl From<Error> for tonic::Status {
+    fn from(error: Error) -> Self {
+        error.to_status()
+    }
+}

@@ -1,0 +1,175 @@
+//! The broadcasts that run in this process, one per channel at most.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use marquee_documents::{Query, Store};
+use marquee_proto::name::{ChannelName, LiveStreamName, new_id};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::broadcast::{Actor, Broadcast, Command, Encoder, Ledger};
+use crate::config::Config;
+use crate::domain::{LiveStream, State};
+use crate::error::Result;
+use crate::media::MediaRoot;
+
+/// How often a join is tried again because the broadcast ended just then.
+const JOIN_TRIES: usize = 3;
+/// Streams that were on the air when the process died, read at once.
+const RECOVER_PAGE: usize = 500;
+
+/// Finds and starts broadcasts.
+#[derive(Clone)]
+pub(crate) struct Hub {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: Arc<Config>,
+    media: MediaRoot,
+    ledger: Ledger,
+    shutdown: CancellationToken,
+    tasks: TaskTracker,
+    next_encoder: AtomicU64,
+    broadcasts: Mutex<HashMap<String, Broadcast>>,
+}
+
+/// An encoder's place in a broadcast.
+pub(crate) struct Link {
+    /// The broadcast it publishes to.
+    pub(crate) broadcast: Broadcast,
+    /// Names it in commands.
+    pub(crate) encoder: u64,
+    /// Completes with a reason when the encoder has to go; with an error when the broadcast is over.
+    pub(crate) dismissed: oneshot::Receiver<String>,
+}
+
+impl Hub {
+    pub(crate) fn new(config: Arc<Config>, media: MediaRoot, store: Store, shutdown: CancellationToken) -> Self {
+        let shared = Shared {
+            config,
+            media,
+            ledger: Ledger::new(store),
+            shutdown,
+            tasks: TaskTracker::new(),
+            next_encoder: AtomicU64::new(1),
+            broadcasts: Mutex::default(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The running broadcast of a channel.
+    pub(crate) fn current(&self, channel: &str) -> Option<Broadcast> {
+        self.shared.broadcasts.lock().get(channel).cloned()
+    }
+
+    /// A broadcast by its name, if it runs.
+    pub(crate) fn find(&self, name: &LiveStreamName) -> Option<Broadcast> {
+        self.current(&name.channel).filter(|broadcast| broadcast.name() == name)
+    }
+
+    /// Lets an encoder publish to a channel, or says why not.
+    pub(crate) async fn join(&self, channel: &ChannelName, key: &str) -> Result<Link, String> {
+        for _ in 0..JOIN_TRIES {
+            let broadcast = self.current(&channel.channel).unwrap_or_else(|| self.start(channel));
+            let encoder = self.shared.next_encoder.fetch_add(1, Ordering::Relaxed);
+            let (dismiss, dismissed) = oneshot::channel();
+            let (reply, answer) = oneshot::channel();
+            let asked = Encoder { id: encoder, key: key.to_owned(), dismiss };
+            if broadcast.send(Command::Join { encoder: asked, reply }).await.is_err() {
+                self.forget(&broadcast);
+                continue;
+            }
+            match answer.await {
+                Ok(Ok(())) => return Ok(Link { broadcast, encoder, dismissed }),
+                Ok(Err(reason)) => return Err(reason),
+                Err(_) => self.forget(&broadcast),
+            }
+        }
+        Err("the server is stopping; try again".to_owned())
+    }
+
+    /// Sends away whoever publishes with a key.
+    pub(crate) async fn dismiss(&self, channel: &str, key: &str, reason: &str) {
+        if let Some(broadcast) = self.current(channel) {
+            let command = Command::Dismiss { key: key.to_owned(), reason: reason.to_owned() };
+            // It ended by itself: nobody publishes.
+            let _ = broadcast.send(command).await;
+        }
+    }
+
+    /// Goes on with the broadcasts that ran when the process stopped last: each waits for its encoder.
+    pub(crate) async fn recover(&self, store: &Store) -> Result<usize> {
+        let mut recovered = 0;
+        for state in [State::Live, State::Interrupted] {
+            let mut query = Query::by("by_state").equals(state.as_str()).limit(RECOVER_PAGE);
+            loop {
+                let page = store.query::<LiveStream>(query.clone()).await?;
+                for stored in page.items {
+                    let name = stored.value.name();
+                    if self.current(&name.channel).is_some() {
+                        continue;
+                    }
+                    let mut actor = self.actor(&name);
+                    actor.1.recover(stored.into()).await?;
+                    self.spawn(actor.0, actor.1);
+                    recovered += 1;
+                }
+                match page.next_page_token {
+                    Some(token) => query = query.after(&token),
+                    None => break,
+                }
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Waits until every broadcast has put away what it holds.
+    pub(crate) async fn drained(&self) {
+        self.shared.tasks.close();
+        self.shared.tasks.wait().await;
+    }
+
+    fn start(&self, channel: &ChannelName) -> Broadcast {
+        let name = LiveStreamName { channel: channel.channel.clone(), live_stream: new_id() };
+        let (broadcast, actor) = self.actor(&name);
+        self.spawn(broadcast, actor)
+    }
+
+    fn actor(&self, name: &LiveStreamName) -> (Broadcast, Actor) {
+        let shared = &self.shared;
+        let (broadcast, seen, commands) = Broadcast::new(name.clone(), shared.media.stream(name));
+        let actor =
+            Actor::new(seen, commands, shared.config.clone(), shared.ledger.clone(), shared.shutdown.clone());
+        (broadcast, actor)
+    }
+
+    /// Runs it, unless another one for the same channel was faster.
+    fn spawn(&self, broadcast: Broadcast, actor: Actor) -> Broadcast {
+        use std::collections::hash_map::Entry;
+
+        let channel = broadcast.name().channel.clone();
+        match self.shared.broadcasts.lock().entry(channel) {
+            Entry::Occupied(running) => return running.get().clone(),
+            Entry::Vacant(place) => place.insert(broadcast.clone()),
+        };
+        let hub = self.clone();
+        let ended = broadcast.clone();
+        self.shared.tasks.spawn(async move {
+            actor.run().await;
+            hub.forget(&ended);
+        });
+        broadcast
+    }
+
+    fn forget(&self, broadcast: &Broadcast) {
+        let mut broadcasts = self.shared.broadcasts.lock();
+        if broadcasts.get(&broadcast.name().channel).is_some_and(|current| current.name() == broadcast.name()) {
+            broadcasts.remove(&broadcast.name().channel);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The RTMP edge: sockets around `marquee_rtmp`'s session, and its messages turned into the packager's terms.
+
+mod connection;
+mod listener;
+mod translate;
+
+pub(crate) use listener::Listener;

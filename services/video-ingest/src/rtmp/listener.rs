@@ -1,0 +1,64 @@
+//! Accepts encoders.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::connection::Connection;
+use crate::app::Keys;
+use crate::config::Config;
+use crate::hub::Hub;
+
+/// After a failed accept: most often there are no file descriptors left, which takes a moment to change.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound RTMP address.
+pub(crate) struct Listener {
+    socket: TcpListener,
+    config: Arc<Config>,
+    keys: Keys,
+    hub: Hub,
+}
+
+impl Listener {
+    /// Serves encoders on a bound socket.
+    pub(crate) fn new(socket: TcpListener, config: Arc<Config>, keys: Keys, hub: Hub) -> Self {
+        Self { socket, config, keys, hub }
+    }
+
+    /// Serves until the service stops, then waits for the connections.
+    pub(crate) async fn serve(self, shutdown: CancellationToken) {
+        let connections = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(self.config.max_connections));
+        loop {
+            let (socket, peer) = tokio::select! {
+                accepted = self.socket.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "cannot accept an rtmp connection");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                        continue;
+                    }
+                },
+                () = shutdown.cancelled() => break,
+            };
+            let Ok(place) = places.clone().try_acquire_owned() else {
+                metrics::counter!("marquee_rtmp_connections_refused_total").increment(1);
+                tracing::warn!(%peer, limit = self.config.max_connections, "too many rtmp connections");
+                continue;
+            };
+            let connection = Connection::new(socket, peer, self.config.limits.clone(), self.keys.clone(), self.hub.clone());
+            let shutdown = shutdown.clone();
+            connections.spawn(async move {
+                connection.run(shutdown).await;
+                drop(place);
+            });
+        }
+        connections.close();
+        connections.wait().await;
+    }
+}
