@@ -136,7 +136,7 @@ impl Packager {
         match &mut self.phase {
             Phase::Running(_) => self.run(arrived, out)?,
             Phase::Probing(probe) => {
-                if !probe.push(arrived) && !self.warned.before_keyframe {
+                if !probe.push(arrived, self.config.max_segment_bytes) && !self.warned.before_keyframe {
                     self.warned.before_keyframe = true;
                     out.push(Output::Warning(Warning::BeforeKeyframe));
                 }
@@ -301,6 +301,9 @@ impl Packager {
             return Ok(());
         }
         let raw = running.origin.ticks(placed.ms, VIDEO_TIMESCALE);
+        let composition = i64::from(frame.composition_ms.clamp(-60_000, 60_000)) * 90;
+        // New parameter sets begin another grid; else the grid tells where the old generation ends.
+        let on_grid = (!changes).then(|| running.grid.place(raw, composition));
         let limit = i64::try_from(self.config.silent_track_limit.as_millis()).unwrap_or(i64::MAX);
         let audio_is_gone = running.active.audio.is_some() && placed.ms - running.last_audio_ms > limit;
         if frame.keyframe && (changes || running.audio_waits || audio_is_gone) {
@@ -310,7 +313,8 @@ impl Packager {
                 audio: self.announced.audio.clone().filter(|_| wants_audio),
             };
             out.push(Output::Warning(Warning::TracksChanged));
-            self.segmenter.close(Some(raw), running.grid.nominal(), out);
+            let end = on_grid.map_or(raw, |time| time.dts);
+            self.segmenter.close(Some(end), running.grid.nominal(), out);
             self.begin_generation(tracks, out)?;
         }
         let Phase::Running(running) = &mut self.phase else {
@@ -319,8 +323,7 @@ impl Packager {
         if frame.keyframe {
             running.last_key_ms = placed.ms;
         }
-        let composition = i64::from(frame.composition_ms.clamp(-60_000, 60_000)) * 90;
-        let time = running.grid.place(raw, composition);
+        let time = on_grid.unwrap_or_else(|| running.grid.place(raw, composition));
         let picture = Picture {
             dts: time.dts,
             pts: time.pts,

@@ -189,6 +189,8 @@ fn sound_that_comes_five_seconds_late_joins_in_a_new_generation() {
     assert_eq!(packets(&before, Track::Audio).len(), 0);
     let pictures = packets(&before, Track::Video).len() + packets(&after, Track::Video).len();
     assert_eq!(pictures, frames(&NTSC, Track::Video));
+    let total: i64 = stage.durations_us().iter().sum();
+    assert_eq!(total, pictures as i64 * 1_001_000 / 30);
     let (video, audio) = (packets(&after, Track::Video), packets(&after, Track::Audio));
     all_equal(&steps(&audio), 1_024);
     // Sound of second t is shown with the picture of second t: both clocks end together.

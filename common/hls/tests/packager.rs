@@ -242,6 +242,22 @@ fn pictures_go_on_alone_when_the_sound_stops_and_take_it_back() {
 }
 
 #[test]
+fn pictures_that_are_announced_but_never_come_do_not_hold_up_the_sound_for_ever() {
+    let mut stage = Stage::default();
+    stage
+        .publish(&[
+            Message::Config(video_config()),
+            Message::Config(audio_config(&[0x11, 0x90])),
+        ])
+        .unwrap();
+    let sounds: Vec<_> = (0..400).map(|k| Message::Frame(sound(k * 64 / 3))).collect();
+    stage.publish(&sounds).unwrap();
+    stage.interrupt();
+    assert_eq!(stage.inits[0].record.codecs, "mp4a.40.2");
+    assert_eq!(stage.durations_us().iter().sum::<i64>(), 400 * 64_000 / 3);
+}
+
+#[test]
 fn two_interruptions_in_a_row_make_one_discontinuity() {
     let mut stage = Stage::default();
     stage.publish(&live(0, 3_000, 2_000)).unwrap();

@@ -101,7 +101,7 @@ pub enum Warning {
         /// Its media sequence number.
         msn: u64,
     },
-    /// A track began, changed or was missing, so that a new generation starts at the next keyframe.
-    #[error("the tracks changed: a new generation starts at the next keyframe")]
+    /// A track began, changed or stopped, so that a new generation starts here.
+    #[error("the tracks changed: a new generation starts")]
     TracksChanged,
 }

@@ -9,6 +9,8 @@ use crate::{Frame, Track, UtcMicros};
 
 /// Audio that is kept while the first keyframe is waited for.
 const MAX_FRAMES: usize = 1_024;
+/// How many times longer pictures are waited for that were announced, but of which none has come.
+const ANNOUNCED_WAITS: u32 = 5;
 
 /// A frame with its place on the continuous clock and the time it came in.
 #[derive(Debug)]
@@ -45,7 +47,7 @@ pub(super) struct Found {
 
 impl Probe {
     /// Takes a frame. Returns false if it is left out since no keyframe came before it.
-    pub(super) fn push(&mut self, arrived: Arrived) -> bool {
+    pub(super) fn push(&mut self, arrived: Arrived, max_bytes: u64) -> bool {
         let ms = arrived.placed.ms;
         let first_ms = *self.first_ms.get_or_insert(ms);
         self.newest_ms = self.newest_ms.max(ms).max(first_ms);
@@ -66,16 +68,13 @@ impl Probe {
         self.bytes += arrived.frame.data.len() as u64;
         self.queue.push_back(arrived);
         // Only sound is in the queue before the first keyframe: what is older than the wait will not be used.
-        if self.key_ms.is_none() && self.queue.len() > MAX_FRAMES {
-            self.drop_oldest();
-        }
-        true
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(oldest) = self.queue.pop_front() {
+        while self.key_ms.is_none()
+            && (self.queue.len() > MAX_FRAMES || self.bytes > max_bytes)
+            && let Some(oldest) = self.queue.pop_front()
+        {
             self.bytes -= oldest.frame.data.len() as u64;
         }
+        true
     }
 
     /// Media time or wall time since the first frame, whichever is longer.
@@ -86,7 +85,7 @@ impl Probe {
         Duration::from_millis(millis.unsigned_abs())
     }
 
-    /// Whether it is known enough to begin. `announced` tells which tracks have a sequence header.
+    /// Whether it is known enough to begin. `video_announced`: there is a sequence header for pictures.
     pub(super) fn is_decided(
         &self,
         config: &Config,
@@ -102,11 +101,15 @@ impl Probe {
             Some(expected) if self.has_audio && !expected.video && !video_announced => return true,
             _ => {}
         }
-        let waited = self.waited() >= config.missing_track_wait
-            || self.bytes > config.max_segment_bytes
-            || self.queue.len() > MAX_FRAMES;
-        // Pictures that are known to exist are waited for until the keyframe limit refuses the stream.
-        waited && (has_key || self.has_audio && !self.has_video && !video_announced)
+        let wait = config.missing_track_wait;
+        if has_key {
+            return self.waited() >= wait
+                || self.bytes > config.max_segment_bytes
+                || self.queue.len() > MAX_FRAMES;
+        }
+        // Pictures that do come are waited for until the keyframe limit refuses the stream.
+        let waits = if video_announced { ANNOUNCED_WAITS } else { 1 };
+        self.has_audio && !self.has_video && self.waited() >= wait.saturating_mul(waits)
     }
 
     /// Whether pictures are coming without a keyframe.
