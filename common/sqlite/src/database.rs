@@ -152,6 +152,28 @@ impl Database {
         }
     }
 
+    /// Like [`write`](Self::write) where nothing is asynchronous yet: while a store is being opened. It blocks the
+    /// thread until the commit.
+    pub fn write_now<T, E>(
+        &self,
+        f: impl FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<Error> + Send + 'static,
+    {
+        let (answer, answered) = std::sync::mpsc::sync_channel(1);
+        let queued = self
+            .jobs()?
+            .try_send(job(f, move |outcome| drop(answer.send(outcome))));
+        queued.map_err(|_| Error::Busy)?;
+        match answered.recv() {
+            Ok(Outcome::Returned(result)) => result,
+            Ok(Outcome::Panicked(panic)) => resume_unwind(panic),
+            Err(_) => Err(Error::Closed.into()),
+        }
+    }
+
     /// Waits for a place in the queue of writes. What is sent with the permit cannot be refused any more, which lets a
     /// caller change its own state and queue the write in one step.
     pub async fn reserve(&self) -> Result<Permit<'_>, Error> {

@@ -141,13 +141,9 @@ impl Shared {
         };
         let mut failures = 0;
         loop {
-            let span = tracing::debug_span!(
-                "consume",
-                group = self.group,
-                topic = &*record.topic,
-                partition = record.partition,
-                offset = record.offset,
-                event_type = record.message.event_type,
+            let span = marquee_telemetry::in_trace(
+                record.message.traceparent.as_deref(),
+                &record.message.event_type,
             );
             let error = match handler.handle(record).instrument(span).await {
                 Ok(()) => {

@@ -1,0 +1,33 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use marquee_bus::outbox::Outbox;
+
+use crate::document::AnyValue;
+use crate::request::Key;
+use crate::{Collection, Committed, Error, Etag, Query, Transaction};
+
+/// What a store is made on. Types are known to [`Store`](crate::Store) alone.
+#[async_trait]
+pub(crate) trait Backend: Send + Sync + 'static {
+    async fn get(&self, collection: Collection, id: &str) -> Result<Option<Raw>, Error>;
+    async fn query(&self, collection: Collection, query: Query) -> Result<RawPage, Error>;
+    async fn count(&self, collection: Collection, query: Query) -> Result<u64, Error>;
+    async fn counter(&self, name: &str) -> Result<i64, Error>;
+    async fn commit(&self, transaction: Transaction) -> Result<Committed, Error>;
+    /// The answer that is kept for the request; [`Error::RequestIdReused`] when it was another request.
+    async fn replay(&self, key: &Key) -> Result<Option<Vec<u8>>, Error>;
+    fn outbox(&self) -> Arc<dyn Outbox>;
+}
+
+/// A document with its value decoded.
+#[derive(Clone)]
+pub(crate) struct Raw {
+    pub(crate) value: AnyValue,
+    pub(crate) etag: Etag,
+}
+
+pub(crate) struct RawPage {
+    pub(crate) items: Vec<Raw>,
+    pub(crate) next_page_token: Option<String>,
+}

@@ -1,0 +1,94 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use marquee_bus::outbox::Outbox;
+
+use crate::backend::{Backend, Raw};
+use crate::sqlite::Sqlite;
+use crate::{Collection, Committed, Document, Error, Page, Query, RequestKey, Stored, Transaction};
+
+/// A service's documents. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    backend: Arc<dyn Backend>,
+}
+
+impl Store {
+    /// The store in a SQLite file, which is made when it is not there; so are indexes that are declared and missing.
+    ///
+    /// # Errors
+    /// Those of [`marquee_sqlite::Database::open`] as [`Error::Other`], or [`Error::AlreadyExists`] when a new unique
+    /// index finds values that are not.
+    pub fn open_sqlite(path: &Path, collections: &[Collection]) -> Result<Self, Error> {
+        Ok(Self {
+            backend: Arc::new(Sqlite::open(path, collections)?),
+        })
+    }
+
+    /// The document of this id.
+    pub async fn get<T: Document>(&self, id: &str) -> Result<Option<Stored<T>>, Error> {
+        self.backend
+            .get(Collection::of::<T>(), id)
+            .await?
+            .map(typed)
+            .transpose()
+    }
+
+    /// A page of documents.
+    ///
+    /// # Errors
+    /// [`Error::InvalidPageToken`] when the token is of another query.
+    pub async fn query<T: Document>(&self, query: Query) -> Result<Page<T>, Error> {
+        let page = self.backend.query(Collection::of::<T>(), query).await?;
+        let items = page.items.into_iter().map(typed).collect::<Result<_, _>>()?;
+        Ok(Page {
+            items,
+            next_page_token: page.next_page_token,
+        })
+    }
+
+    /// How many documents the query has over all pages.
+    pub async fn count<T: Document>(&self, query: Query) -> Result<u64, Error> {
+        self.backend.count(Collection::of::<T>(), query).await
+    }
+
+    /// The counter's value; 0 when it was never incremented.
+    pub async fn counter(&self, name: &str) -> Result<i64, Error> {
+        self.backend.counter(name).await
+    }
+
+    /// Commits all writes of the transaction or none; durable when this returns.
+    pub async fn commit(&self, transaction: Transaction) -> Result<Committed, Error> {
+        self.backend.commit(transaction).await
+    }
+
+    /// The first answer to this request, if it was handled before.
+    ///
+    /// # Errors
+    /// [`Error::RequestIdReused`] when another request had the same id.
+    pub async fn replay<M: prost::Message + Default>(&self, key: &RequestKey) -> Result<Option<M>, Error> {
+        let Some(key) = &key.key else { return Ok(None) };
+        let response = self.backend.replay(key).await?;
+        response
+            .map(|bytes| M::decode(bytes.as_slice()).map_err(Error::other))
+            .transpose()
+    }
+
+    /// What was published in transactions, for [`marquee_bus::outbox::relay`].
+    pub fn outbox(&self) -> Arc<dyn Outbox> {
+        self.backend.outbox()
+    }
+}
+
+fn typed<T: Document>(raw: Raw) -> Result<Stored<T>, Error> {
+    let value = raw.value.downcast().map_err(|_| {
+        Error::other(format!(
+            "two kinds of documents are kept in the collection `{}`",
+            T::COLLECTION
+        ))
+    })?;
+    Ok(Stored {
+        value,
+        etag: raw.etag,
+    })
+}
