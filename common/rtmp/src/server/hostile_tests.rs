@@ -86,6 +86,15 @@ fn no_clock_runs_while_the_application_decides() {
 }
 
 #[test]
+fn the_idle_clock_starts_at_the_decision() {
+    let mut peer = Peer::connected(limits());
+    let request = peer.publish("key").request;
+    peer.session.accept(request).unwrap();
+    assert_eq!(peer.session.tick(Duration::from_secs(1000)), Ok(()));
+    assert_eq!(peer.session.deadline(), Some(Duration::from_secs(1030)));
+}
+
+#[test]
 fn the_end_inside_the_handshake_is_named() {
     let mut session = ServerSession::new(limits(), NOW);
     session.input(&mut &[3, 0, 0][..], NOW).unwrap();

@@ -2,7 +2,6 @@
 
 mod commands;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -28,11 +27,12 @@ pub struct ServerSession {
     streams: Streams,
     /// Application as it came; may hold a key.
     app: StreamKey,
-    events: VecDeque<Event>,
     last_request: u64,
     /// Start of the wait for what has to come next: connect, then publish or play.
     waiting_since: Duration,
     pinged: Option<Duration>,
+    /// The application answered: clocks that stood still meanwhile start again at the next `now`.
+    decided: bool,
 }
 
 #[derive(Debug)]
@@ -50,10 +50,10 @@ impl ServerSession {
             phase: Phase::Unconnected,
             streams: Streams::default(),
             app: StreamKey::default(),
-            events: VecDeque::new(),
             last_request: 0,
             waiting_since: now,
             pinged: None,
+            decided: false,
         }
     }
 
@@ -63,10 +63,8 @@ impl ServerSession {
     /// # Errors
     /// Whatever the peer did wrong; the session is over.
     pub fn input(&mut self, data: &mut &[u8], now: Duration) -> Result<Option<Event>> {
+        self.restart_clocks(now);
         loop {
-            if let Some(event) = self.events.pop_front() {
-                return Ok(Some(event));
-            }
             let incoming = self.connection.next(data, now);
             let handled = match incoming {
                 Ok(None) => return Ok(None),
@@ -109,6 +107,7 @@ impl ServerSession {
     /// # Errors
     /// [`Error::Timeout`] or [`Error::Idle`]; the session is over.
     pub fn tick(&mut self, now: Duration) -> Result<()> {
+        self.restart_clocks(now);
         let Some(deadline) = self.deadline().filter(|deadline| *deadline <= now) else {
             return Ok(());
         };
@@ -155,6 +154,7 @@ impl ServerSession {
             && *pending == request
         {
             let result = reply::connect_result(asked);
+            self.decided = true;
             self.phase = Phase::Connected;
             self.connection.send_window_ack_size()?;
             let mut bandwidth = self.connection.limits.window_ack_size.to_be_bytes().to_vec();
@@ -169,6 +169,7 @@ impl ServerSession {
             .by_request(request)
             .ok_or(Error::NoSuchRequest { request: request.0 })?;
         let id = stream.id;
+        self.decided = true;
         match std::mem::replace(&mut stream.state, State::Idle) {
             State::PublishPending { name, .. } => {
                 stream.state = State::Publishing { name };
@@ -340,6 +341,13 @@ impl ServerSession {
     fn status(&mut self, stream: u32, level: &str, code: &str, description: &str) -> Result<()> {
         self.connection
             .send_command(stream, &Command::on_status(level, code, description))
+    }
+
+    fn restart_clocks(&mut self, now: Duration) {
+        if std::mem::take(&mut self.decided) {
+            self.connection.last_message = now;
+            self.waiting_since = now;
+        }
     }
 
     /// Ends the session, telling an encoder why. What does not fit into the output is left out.

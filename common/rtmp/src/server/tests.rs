@@ -438,6 +438,7 @@ fn a_silent_player_is_pinged_and_then_given_up() {
         panic!("{events:?}")
     };
     peer.session.accept(request.request).unwrap();
+    peer.session.tick(NOW).unwrap();
     peer.answers();
     assert_eq!(peer.session.deadline(), Some(Duration::from_secs(10)));
     peer.session.tick(Duration::from_secs(10)).unwrap();
