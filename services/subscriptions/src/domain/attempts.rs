@@ -1,0 +1,176 @@
+//! How often somebody may try to sign in.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+/// Limits of [`Attempts`].
+#[derive(Debug, Clone, Copy)]
+pub struct LoginLimit {
+    /// How many attempts one e-mail address has at once.
+    pub burst: u32,
+    /// After how long one more is allowed.
+    pub refill: Duration,
+    /// How many addresses are remembered; the one that was idle longest is forgotten first.
+    pub addresses: usize,
+}
+
+impl Default for LoginLimit {
+    /// Ten attempts, then one every 30 s; 50,000 addresses (about 3 MB).
+    fn default() -> Self {
+        Self {
+            burst: 10,
+            refill: Duration::from_secs(30),
+            addresses: 50_000,
+        }
+    }
+}
+
+/// A token bucket per e-mail address (generic cell rate algorithm), in bounded memory.
+///
+/// An attempt is taken before the password is looked at, so that a thousand at once get no more than one after the
+/// other; a good password gives them back.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    limit: LoginLimit,
+    /// Per address, when its bucket will be full again. Addresses are kept as digests: they are as long as they like.
+    full_at: HashMap<[u8; 16], Timestamp>,
+}
+
+impl Attempts {
+    pub(crate) fn new(limit: LoginLimit) -> Self {
+        Self {
+            limit,
+            full_at: HashMap::new(),
+        }
+    }
+
+    /// Takes an attempt.
+    ///
+    /// # Errors
+    /// How long to wait until there is one.
+    pub(crate) fn take(&mut self, address: &str, now: Timestamp) -> Result<(), Duration> {
+        let key = digest(address);
+        let full_at = self
+            .full_at
+            .get(&key)
+            .copied()
+            .filter(|at| *at > now)
+            .unwrap_or(now);
+        let after = full_at
+            .saturating_add(self.limit.refill)
+            .unwrap_or(Timestamp::MAX);
+        let window = self.limit.refill.saturating_mul(self.limit.burst);
+        let debt = Duration::try_from(after.duration_since(now)).unwrap_or_default();
+        if debt > window {
+            return Err(debt.saturating_sub(window));
+        }
+        if !self.full_at.contains_key(&key) && self.full_at.len() >= self.limit.addresses {
+            self.forget(now);
+        }
+        self.full_at.insert(key, after);
+        Ok(())
+    }
+
+    /// Gives all attempts back after a good one.
+    pub(crate) fn clear(&mut self, address: &str) {
+        self.full_at.remove(&digest(address));
+    }
+
+    /// Makes room: forgets what is full again, and if that is not enough the eighth that was idle longest.
+    fn forget(&mut self, now: Timestamp) {
+        self.full_at.retain(|_, full_at| *full_at > now);
+        if self.full_at.len() < self.limit.addresses {
+            return;
+        }
+        let mut times: Vec<Timestamp> = self.full_at.values().copied().collect();
+        let eighth = times.len() / 8;
+        let (_, &mut oldest, _) = times.select_nth_unstable(eighth);
+        self.full_at.retain(|_, full_at| *full_at > oldest);
+    }
+}
+
+fn digest(address: &str) -> [u8; 16] {
+    let mut key = [0; 16];
+    for (to, from) in key.iter_mut().zip(Sha256::digest(address.as_bytes())) {
+        *to = from;
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempts(burst: u32, addresses: usize) -> Attempts {
+        Attempts::new(LoginLimit {
+            burst,
+            refill: Duration::from_secs(30),
+            addresses,
+        })
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn after_the_burst_one_attempt_comes_back_at_a_time() {
+        let mut attempts = attempts(3, 100);
+        for _ in 0..3 {
+            attempts.take("ada", at(0)).unwrap();
+        }
+        assert_eq!(attempts.take("ada", at(0)), Err(Duration::from_secs(30)));
+        assert_eq!(attempts.take("ada", at(29)), Err(Duration::from_secs(1)));
+        assert_eq!(attempts.take("ada", at(30)), Ok(()));
+        assert!(attempts.take("ada", at(30)).is_err());
+    }
+
+    #[test]
+    fn a_refused_attempt_costs_nothing() {
+        let mut attempts = attempts(1, 100);
+        attempts.take("ada", at(0)).unwrap();
+        for _ in 0..1_000 {
+            assert!(attempts.take("ada", at(1)).is_err());
+        }
+        assert_eq!(attempts.take("ada", at(30)), Ok(()));
+    }
+
+    #[test]
+    fn one_address_does_not_use_up_anothers() {
+        let mut attempts = attempts(1, 100);
+        attempts.take("ada", at(0)).unwrap();
+        assert_eq!(attempts.take("grace", at(0)), Ok(()));
+    }
+
+    #[test]
+    fn a_good_password_gives_the_attempts_back() {
+        let mut attempts = attempts(1, 100);
+        attempts.take("ada", at(0)).unwrap();
+        attempts.clear("ada");
+        assert_eq!(attempts.take("ada", at(0)), Ok(()));
+    }
+
+    #[test]
+    fn however_many_addresses_are_tried_memory_is_bounded() {
+        let mut attempts = attempts(3, 64);
+        for n in 0..10_000 {
+            attempts.take(&format!("user{n}"), at(n / 100)).unwrap();
+            assert!(attempts.full_at.len() <= 64);
+        }
+    }
+
+    #[test]
+    fn who_is_still_trying_is_not_forgotten_for_those_who_stopped() {
+        let mut attempts = attempts(2, 64);
+        for n in 0..63 {
+            attempts.take(&format!("user{n}"), at(0)).unwrap();
+        }
+        attempts.take("ada", at(1)).unwrap();
+        attempts.take("ada", at(1)).unwrap();
+        attempts.take("one more", at(1)).unwrap();
+        assert!(attempts.take("ada", at(1)).is_err());
+    }
+}
