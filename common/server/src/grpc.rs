@@ -1,0 +1,33 @@
+//! What every RPC passes through, whether it comes as gRPC, grpc-web or REST.
+//!
+//! ```text
+//!   request ─► trace, metrics ─► bounds: deadline, load, sizes, shutdown ─► guard ─► table ─► tonic service
+//! ```
+
+mod body;
+mod bounds;
+mod gzip;
+mod table;
+
+use std::sync::Arc;
+
+use marquee_auth::{Guard, GuardLayer, Verifier};
+use marquee_telemetry::{Rpc, RpcBody, RpcLayer};
+use tokio_util::sync::CancellationToken;
+use tower::Layer as _;
+
+pub(crate) use self::body::Body;
+use self::bounds::{Bounds, Bounded};
+pub use self::bounds::{Deadline, remaining};
+pub(crate) use self::table::Table;
+use crate::Limits;
+
+/// The services behind their layers. Cheap to clone; always ready.
+pub(crate) type Stack = Rpc<Bounded<Guard<Table>>>;
+pub(crate) type StackBody = RpcBody<Body>;
+
+/// `draining` ends every stream.
+pub(crate) fn stack(table: Table, verifier: Arc<Verifier>, limits: &Limits, draining: CancellationToken) -> Stack {
+    let bounds = Bounds::new(limits, draining);
+    RpcLayer::new().layer(bounds.layer(GuardLayer::new(verifier).layer(table)))
+}

@@ -1,0 +1,208 @@
+//! From a bound address to the last answer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marquee_auth::Verifier;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::connection::Connections;
+use crate::face::{BoxError, Face, Service, Task};
+use crate::front::Front;
+use crate::{Error, Limits};
+
+/// A bound address.
+#[derive(Debug)]
+pub struct Listener {
+    socket: TcpListener,
+    address: SocketAddr,
+}
+
+impl Listener {
+    /// Binds; port 0 takes a free one. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the address is in use or not this machine's; the error names it.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
+        let bind = || {
+            let socket = std::net::TcpListener::bind(address)?;
+            socket.set_nonblocking(true)?;
+            let address = socket.local_addr()?;
+            Ok(Self { socket: TcpListener::from_std(socket)?, address })
+        };
+        bind().map_err(|error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+    }
+
+    /// Where it listens.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+/// Serves one face until `shutdown`.
+///
+/// # Errors
+/// When the face cannot be served.
+pub async fn serve(
+    listener: Listener,
+    face: Face,
+    verifier: Arc<Verifier>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let service = Service::new(face, CancellationToken::new());
+    run(listener, vec![service], verifier, limits, shutdown).await
+}
+
+/// Serves the faces of `services` on one address and runs their tasks, until `shutdown` or until a task ends.
+///
+/// Stops in this order: health and `/readyz` say "not serving"; `limits.drain_delay` passes; tasks are told to stop and
+/// end; no connection is taken any more, streams end, what is in flight is answered; after `limits.drain` the rest is
+/// dropped.
+///
+/// # Errors
+/// The first task that failed, panicked or ended early, by its name; or a face that cannot be served.
+pub async fn run(
+    listener: Listener,
+    services: Vec<Service>,
+    verifier: Arc<Verifier>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let mut face = None;
+    let mut tasks = Tasks::default();
+    let mut stops = Vec::new();
+    for service in services {
+        face = Some(match face {
+            None => service.face,
+            Some(face) => Face::merge(face, service.face),
+        });
+        stops.push(service.shutdown);
+        tasks.waiting.extend(service.tasks);
+    }
+    let face = face.unwrap_or_else(|| Face::new("nothing"));
+
+    let limits = Arc::new(limits);
+    let (draining, killed) = (CancellationToken::new(), CancellationToken::new());
+    // Whoever drops this future leaves nothing behind.
+    let _stop = draining.clone().drop_guard();
+    let _kill = killed.clone().drop_guard();
+    let (front, probes) = Front::new(face, verifier, &limits, draining.clone())?;
+    let tracker = TaskTracker::new();
+    let connections =
+        Connections::new(front, Arc::clone(&limits), tracker.clone(), draining.clone(), killed.clone());
+    tracing::info!(address = %listener.address, "listening");
+    tracker.spawn(accept(listener, connections, limits.max_connections, draining.clone()));
+    {
+        let (probes, stop) = (probes.clone(), draining.clone());
+        tracker.spawn(async move { probes.follow(stop).await });
+    }
+    tasks.start();
+
+    let result = tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        error = tasks.first_end() => Err(error),
+    };
+    match &result {
+        Ok(()) => tracing::info!("shutting down"),
+        Err(error) => tracing::error!(%error, "shutting down"),
+    }
+
+    probes.stop().await;
+    if result.is_ok() {
+        tokio::time::sleep(limits.drain_delay).await;
+    }
+    for stop in stops {
+        stop.cancel();
+    }
+    let result = result.and(tasks.stop(limits.drain).await);
+    draining.cancel();
+    tracker.close();
+    if tokio::time::timeout(limits.drain, tracker.wait()).await.is_err() {
+        tracing::warn!(limit = ?limits.drain, "dropping the connections that are left");
+        killed.cancel();
+        tracker.wait().await;
+    }
+    result
+}
+
+async fn accept(listener: Listener, connections: Connections, max: usize, draining: CancellationToken) {
+    let places = Arc::new(Semaphore::new(max.min(Semaphore::MAX_PERMITS)));
+    let accepting = async {
+        loop {
+            // Closed by nobody.
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            match listener.socket.accept().await {
+                Ok((stream, _)) => connections.spawn(stream, place),
+                Err(error) => {
+                    // Mostly "too many open files": those that close make room.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    };
+    draining.run_until_cancelled(accepting).await;
+}
+
+/// The background work of all services.
+#[derive(Default)]
+struct Tasks {
+    waiting: Vec<Task>,
+    running: JoinSet<(&'static str, Result<(), BoxError>)>,
+    names: Vec<(tokio::task::Id, &'static str)>,
+}
+
+impl Tasks {
+    fn start(&mut self) {
+        for Task { name, run } in self.waiting.drain(..) {
+            let handle = self.running.spawn(async move { (name, run.await) });
+            self.names.push((handle.id(), name));
+        }
+    }
+
+    /// Waits for the first end, which is an error whatever it ended with; for ever when there are no tasks.
+    async fn first_end(&mut self) -> Error {
+        match self.running.join_next().await {
+            Some(Ok((task, Ok(())))) => Error::Ended { task },
+            Some(Ok((task, Err(source)))) => Error::Task { task, source },
+            Some(Err(error)) => self.panicked(&error),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Waits for the rest, which was told to stop.
+    async fn stop(&mut self, limit: Duration) -> Result<(), Error> {
+        let mut first = Ok(());
+        let ended = tokio::time::timeout(limit, async {
+            while let Some(end) = self.running.join_next().await {
+                let error = match end {
+                    Ok((_, Ok(()))) => continue,
+                    Ok((task, Err(source))) => Error::Task { task, source },
+                    Err(error) => self.panicked(&error),
+                };
+                tracing::error!(%error, "a task failed while it stopped");
+                if first.is_ok() {
+                    first = Err(error);
+                }
+            }
+        })
+        .await;
+        if ended.is_err() {
+            tracing::warn!(?limit, left = self.running.len(), "dropping the tasks that do not stop");
+            self.running.shutdown().await;
+        }
+        first
+    }
+
+    fn panicked(&self, error: &tokio::task::JoinError) -> Error {
+        let task = self.names.iter().find(|(id, _)| *id == error.id()).map_or("?", |(_, name)| name);
+        Error::Panicked { task: task.to_owned() }
+    }
+}

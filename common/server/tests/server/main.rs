@@ -1,0 +1,7 @@
+//! The server as its clients see it: real sockets, real tonic clients, plain HTTP.
+
+mod bounds;
+mod lifecycle;
+mod protocols;
+mod rest;
+mod stage;
