@@ -30,11 +30,21 @@ impl PageRequest {
     /// Puts size and token into a query.
     fn apply(&self, query: Query) -> Result<Query> {
         let mut violations = Violations::default();
-        violations.check(self.size >= 0, "page_size", || "must not be negative; 0 is the default of 50".to_owned());
+        violations.check(self.size >= 0, "page_size", || {
+            "must not be negative; 0 is the default of 50".to_owned()
+        });
         violations.finish()?;
-        let size = if self.size == 0 { DEFAULT_PAGE } else { self.size.min(LARGEST_PAGE) };
+        let size = if self.size == 0 {
+            DEFAULT_PAGE
+        } else {
+            self.size.min(LARGEST_PAGE)
+        };
         let query = query.limit(usize::try_from(size).unwrap_or(50));
-        Ok(if self.token.is_empty() { query } else { query.after(&self.token) })
+        Ok(if self.token.is_empty() {
+            query
+        } else {
+            query.after(&self.token)
+        })
     }
 }
 
@@ -43,7 +53,10 @@ fn channel_or_all(parent: &str) -> Result<Option<ChannelName>> {
     if parent.is_empty() || parent == "channels/-" {
         return Ok(None);
     }
-    parent.parse().map(Some).map_err(|error| Error::field("parent", &error))
+    parent
+        .parse()
+        .map(Some)
+        .map_err(|error| Error::field("parent", &error))
 }
 
 /// A required channel.

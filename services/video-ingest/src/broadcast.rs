@@ -56,7 +56,10 @@ pub(crate) struct Encoder {
 #[derive(Debug)]
 pub(crate) enum Command {
     /// An encoder wants to publish. The answer is a reason to refuse it.
-    Join { encoder: Encoder, reply: oneshot::Sender<Result<(), String>> },
+    Join {
+        encoder: Encoder,
+        reply: oneshot::Sender<Result<(), String>>,
+    },
     /// What it sent since the last time.
     Media { encoder: u64, batch: Vec<Input> },
     /// It is gone.
@@ -64,7 +67,9 @@ pub(crate) enum Command {
     /// Whoever publishes with this key has to go.
     Dismiss { key: String, reason: String },
     /// End the stream at once. The answer is the stream, ended; none if it never started.
-    Stop { reply: oneshot::Sender<Option<LiveStream>> },
+    Stop {
+        reply: oneshot::Sender<Option<LiveStream>>,
+    },
 }
 
 /// A handle to a running broadcast.
@@ -87,7 +92,10 @@ pub(crate) struct Shared {
 
 impl Broadcast {
     /// A handle, and what the actor is made of.
-    pub(crate) fn new(name: LiveStreamName, folder: StreamFolder) -> (Self, Arc<Shared>, mpsc::Receiver<Command>) {
+    pub(crate) fn new(
+        name: LiveStreamName,
+        folder: StreamFolder,
+    ) -> (Self, Arc<Shared>, mpsc::Receiver<Command>) {
         let (commands, queue) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
             name,
@@ -95,7 +103,14 @@ impl Broadcast {
             stream: watch::Sender::new(None),
             playlists: watch::Sender::new(None),
         });
-        (Self { commands, shared: shared.clone() }, shared, queue)
+        (
+            Self {
+                commands,
+                shared: shared.clone(),
+            },
+            shared,
+            queue,
+        )
     }
 
     /// The live stream's name.

@@ -76,7 +76,10 @@ pub enum Error {
 
 impl Error {
     pub(crate) fn not_found(reason: &'static str, name: impl ToString) -> Self {
-        Self::NotFound { reason, name: name.to_string() }
+        Self::NotFound {
+            reason,
+            name: name.to_string(),
+        }
     }
 
     pub(crate) fn field(field: &str, error: &InvalidName) -> Self {

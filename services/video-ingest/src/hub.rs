@@ -49,7 +49,12 @@ pub(crate) struct Link {
 }
 
 impl Hub {
-    pub(crate) fn new(config: Arc<Config>, media: MediaRoot, store: Store, shutdown: CancellationToken) -> Self {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        media: MediaRoot,
+        store: Store,
+        shutdown: CancellationToken,
+    ) -> Self {
         let shared = Shared {
             config,
             media,
@@ -59,7 +64,9 @@ impl Hub {
             next_encoder: AtomicU64::new(1),
             broadcasts: Mutex::default(),
         };
-        Self { shared: Arc::new(shared) }
+        Self {
+            shared: Arc::new(shared),
+        }
     }
 
     /// The running broadcast of a channel.
@@ -69,23 +76,43 @@ impl Hub {
 
     /// A broadcast by its name, if it runs.
     pub(crate) fn find(&self, name: &LiveStreamName) -> Option<Broadcast> {
-        self.current(&name.channel).filter(|broadcast| broadcast.name() == name)
+        self.current(&name.channel)
+            .filter(|broadcast| broadcast.name() == name)
     }
 
     /// Lets an encoder publish to a channel, or says why not.
     pub(crate) async fn join(&self, channel: &ChannelName, key: &str) -> Result<Link, String> {
         for _ in 0..JOIN_TRIES {
-            let broadcast = self.current(&channel.channel).unwrap_or_else(|| self.start(channel));
+            let broadcast = self
+                .current(&channel.channel)
+                .unwrap_or_else(|| self.start(channel));
             let encoder = self.shared.next_encoder.fetch_add(1, Ordering::Relaxed);
             let (dismiss, dismissed) = oneshot::channel();
             let (reply, answer) = oneshot::channel();
-            let asked = Encoder { id: encoder, key: key.to_owned(), dismiss };
-            if broadcast.send(Command::Join { encoder: asked, reply }).await.is_err() {
+            let asked = Encoder {
+                id: encoder,
+                key: key.to_owned(),
+                dismiss,
+            };
+            if broadcast
+                .send(Command::Join {
+                    encoder: asked,
+                    reply,
+                })
+                .await
+                .is_err()
+            {
                 self.forget(&broadcast);
                 continue;
             }
             match answer.await {
-                Ok(Ok(())) => return Ok(Link { broadcast, encoder, dismissed }),
+                Ok(Ok(())) => {
+                    return Ok(Link {
+                        broadcast,
+                        encoder,
+                        dismissed,
+                    });
+                }
                 Ok(Err(reason)) => return Err(reason),
                 Err(_) => self.forget(&broadcast),
             }
@@ -96,7 +123,10 @@ impl Hub {
     /// Sends away whoever publishes with a key.
     pub(crate) async fn dismiss(&self, channel: &str, key: &str, reason: &str) {
         if let Some(broadcast) = self.current(channel) {
-            let command = Command::Dismiss { key: key.to_owned(), reason: reason.to_owned() };
+            let command = Command::Dismiss {
+                key: key.to_owned(),
+                reason: reason.to_owned(),
+            };
             // It ended by itself: nobody publishes.
             let _ = broadcast.send(command).await;
         }
@@ -135,7 +165,10 @@ impl Hub {
     }
 
     fn start(&self, channel: &ChannelName) -> Broadcast {
-        let name = LiveStreamName { channel: channel.channel.clone(), live_stream: new_id() };
+        let name = LiveStreamName {
+            channel: channel.channel.clone(),
+            live_stream: new_id(),
+        };
         let (broadcast, actor) = self.actor(&name);
         self.spawn(broadcast, actor)
     }
@@ -143,8 +176,13 @@ impl Hub {
     fn actor(&self, name: &LiveStreamName) -> (Broadcast, Actor) {
         let shared = &self.shared;
         let (broadcast, seen, commands) = Broadcast::new(name.clone(), shared.media.stream(name));
-        let actor =
-            Actor::new(seen, commands, shared.config.clone(), shared.ledger.clone(), shared.shutdown.clone());
+        let actor = Actor::new(
+            seen,
+            commands,
+            shared.config.clone(),
+            shared.ledger.clone(),
+            shared.shutdown.clone(),
+        );
         (broadcast, actor)
     }
 
@@ -168,7 +206,10 @@ impl Hub {
 
     fn forget(&self, broadcast: &Broadcast) {
         let mut broadcasts = self.shared.broadcasts.lock();
-        if broadcasts.get(&broadcast.name().channel).is_some_and(|current| current.name() == broadcast.name()) {
+        if broadcasts
+            .get(&broadcast.name().channel)
+            .is_some_and(|current| current.name() == broadcast.name())
+        {
             broadcasts.remove(&broadcast.name().channel);
         }
     }

@@ -52,17 +52,32 @@ pub struct Built {
 pub async fn build(config: Config, platform: Platform) -> Result<Built> {
     let config = Arc::new(config);
     // First, so that a port in use is said before anything is touched.
-    let listen = |source| Error::Listen { address: config.rtmp, source };
+    let listen = |source| Error::Listen {
+        address: config.rtmp,
+        source,
+    };
     let socket = TcpListener::bind(config.rtmp).await.map_err(listen)?;
     let rtmp = socket.local_addr().map_err(listen)?;
     let media = MediaRoot::open(&config.data.join("media"))?;
-    let collections = [Collection::of::<StreamKey>(), Collection::of::<LiveStream>(), Collection::of::<Recording>()];
+    let collections = [
+        Collection::of::<StreamKey>(),
+        Collection::of::<LiveStream>(),
+        Collection::of::<Recording>(),
+    ];
     let store = Store::open_sqlite(&config.data.join("video-ingest.db"), &collections)?;
     let owners = app::Owners::new(platform.peers.clone());
-    let hub = Hub::new(config.clone(), media.clone(), store.clone(), platform.shutdown.clone());
+    let hub = Hub::new(
+        config.clone(),
+        media.clone(),
+        store.clone(),
+        platform.shutdown.clone(),
+    );
     let recovered = hub.recover(&store).await?;
     if recovered > 0 {
-        tracing::info!(streams = recovered, "streams wait for their encoders to come back");
+        tracing::info!(
+            streams = recovered,
+            "streams wait for their encoders to come back"
+        );
     }
 
     let keys = app::Keys {
@@ -72,13 +87,24 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         publish_url: publish_url(&platform.public.rtmp, rtmp),
     };
     let listener = rtmp::Listener::new(socket, config.clone(), keys.clone(), hub.clone());
-    let streams = app::Streams { store: store.clone(), owners: owners.clone(), hub: hub.clone() };
-    let recordings =
-        app::Recordings { store: store.clone(), owners, hub: hub.clone(), media: media.clone() };
+    let streams = app::Streams {
+        store: store.clone(),
+        owners: owners.clone(),
+        hub: hub.clone(),
+    };
+    let recordings = app::Recordings {
+        store: store.clone(),
+        owners,
+        hub: hub.clone(),
+        media: media.clone(),
+    };
 
     let face = Face::new("video-ingest")
         .grpc(StreamKeyServiceServer::new(grpc::StreamKeys(keys)))
-        .grpc(LiveStreamServiceServer::new(grpc::LiveStreams { app: streams, shutdown: platform.shutdown.clone() }))
+        .grpc(LiveStreamServiceServer::new(grpc::LiveStreams {
+            app: streams,
+            shutdown: platform.shutdown.clone(),
+        }))
         .grpc(RecordingServiceServer::new(grpc::Recordings(recordings)))
         .http(http::router(hub.clone(), media, config));
     let shutdown = platform.shutdown.clone();
@@ -97,5 +123,9 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
 
 /// The encoder's "server": the configured public address, or the one that is listened on.
 fn publish_url(public: &str, bound: SocketAddr) -> String {
-    if public.is_empty() { format!("rtmp://{bound}/live") } else { format!("{}/live", public.trim_end_matches('/')) }
+    if public.is_empty() {
+        format!("rtmp://{bound}/live")
+    } else {
+        format!("{}/live", public.trim_end_matches('/'))
+    }
 }

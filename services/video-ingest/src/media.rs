@@ -33,12 +33,16 @@ impl MediaRoot {
     /// Opens it, and makes it if need be.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         std::fs::create_dir_all(path).map_err(|source| failed("create", path, source))?;
-        Ok(Self { path: Arc::from(path) })
+        Ok(Self {
+            path: Arc::from(path),
+        })
     }
 
     /// The folder of one stream, which need not exist.
     pub(crate) fn stream(&self, name: &LiveStreamName) -> StreamFolder {
-        StreamFolder { path: self.path.join(&name.channel).join(&name.live_stream) }
+        StreamFolder {
+            path: self.path.join(&name.channel).join(&name.live_stream),
+        }
     }
 }
 
@@ -61,9 +65,16 @@ impl StreamFolder {
                 .append(true)
                 .open(&path)
                 .map_err(|source| failed("open", &path, source))?;
-            file.set_len(journal.valid_bytes).map_err(|source| failed("truncate", &path, source))?;
+            file.set_len(journal.valid_bytes)
+                .map_err(|source| failed("truncate", &path, source))?;
             file.flush().map_err(|source| failed("write", &path, source))?;
-            Ok((Writer { folder: folder.path, journal: file }, journal))
+            Ok((
+                Writer {
+                    folder: folder.path,
+                    journal: file,
+                },
+                journal,
+            ))
         })
         .await
     }
@@ -73,7 +84,11 @@ impl StreamFolder {
         let folder = self.clone();
         blocking(move || {
             let path = folder.path.join(JOURNAL);
-            if path.exists() { folder.replay(&path).map(Some) } else { Ok(None) }
+            if path.exists() {
+                folder.replay(&path).map(Some)
+            } else {
+                Ok(None)
+            }
         })
         .await
     }
@@ -122,13 +137,23 @@ pub(crate) struct Writer {
 impl Writer {
     /// Stores an initialization segment, then its line.
     pub(crate) async fn init(self, init: Init) -> (Self, Result<()>) {
-        self.store(init_name(init.record.generation), vec![init.bytes], init.record.into()).await
+        self.store(
+            init_name(init.record.generation),
+            vec![init.bytes],
+            init.record.into(),
+        )
+        .await
     }
 
     /// Stores a segment, then its line.
     pub(crate) async fn segment(self, segment: &Segment) -> (Self, Result<()>) {
         let chunks = segment.chunks().cloned().collect();
-        self.store(segment_name(segment.record.msn), chunks, segment.record.clone().into()).await
+        self.store(
+            segment_name(segment.record.msn),
+            chunks,
+            segment.record.clone().into(),
+        )
+        .await
     }
 
     /// Notes that the stream is over.
@@ -147,10 +172,15 @@ impl Writer {
 
     fn append(&mut self, record: &Record) -> Result<()> {
         let path = self.folder.join(JOURNAL);
-        self.journal.write_all(record.to_line().as_bytes()).map_err(|source| failed("write", &path, source))
+        self.journal
+            .write_all(record.to_line().as_bytes())
+            .map_err(|source| failed("write", &path, source))
     }
 
-    async fn run(mut self, work: impl FnOnce(&mut Self) -> Result<()> + Send + 'static) -> (Self, Result<()>) {
+    async fn run(
+        mut self,
+        work: impl FnOnce(&mut Self) -> Result<()> + Send + 'static,
+    ) -> (Self, Result<()>) {
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&mut self);
             (self, result)
@@ -181,7 +211,10 @@ fn write_all(path: &Path, chunks: &[Bytes]) -> io::Result<()> {
 
 /// `init-{generation}.mp4` or `segment-{msn}.m4s`.
 fn is_media_name(file: &str) -> bool {
-    let number = |prefix, suffix| file.strip_prefix(prefix).and_then(|rest: &str| rest.strip_suffix(suffix));
+    let number = |prefix, suffix| {
+        file.strip_prefix(prefix)
+            .and_then(|rest: &str| rest.strip_suffix(suffix))
+    };
     number("init-", ".mp4")
         .or_else(|| number("segment-", ".m4s"))
         .is_some_and(|digits| is_valid_id(digits) && digits.bytes().all(|b| b.is_ascii_digit()))
@@ -189,11 +222,17 @@ fn is_media_name(file: &str) -> bool {
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     #[expect(clippy::expect_used, reason = "the closure does not panic and is not aborted")]
-    tokio::task::spawn_blocking(work).await.expect("media is read or written")
+    tokio::task::spawn_blocking(work)
+        .await
+        .expect("media is read or written")
 }
 
 fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Media { action, path: path.display().to_string(), source }
+    Error::Media {
+        action,
+        path: path.display().to_string(),
+        source,
+    }
 }
 
 #[cfg(test)]
@@ -203,7 +242,14 @@ mod tests {
     #[test]
     fn only_media_files_can_be_named() {
         assert!(is_media_name("init-0.mp4") && is_media_name("segment-12.m4s"));
-        for file in ["journal", "../journal", "segment-../x.m4s", "segment-.m4s", "init-a.mp4", "segment-1.mp4"] {
+        for file in [
+            "journal",
+            "../journal",
+            "segment-../x.m4s",
+            "segment-.m4s",
+            "init-a.mp4",
+            "segment-1.mp4",
+        ] {
             assert!(!is_media_name(file), "{file}");
         }
     }

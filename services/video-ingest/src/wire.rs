@@ -47,8 +47,12 @@ fn figures(figures: &Figures) -> proto::LiveStreamFigures {
         height: i32::try_from(figures.height).unwrap_or(i32::MAX),
         frame_rate: figures.frame_rate,
         bitrate: signed(figures.bitrate),
-        keyframe_interval: Some(duration_to_proto(Duration::from_millis(figures.keyframe_interval_ms))),
-        media_duration: Some(duration_to_proto(Duration::from_millis(figures.media_duration_ms))),
+        keyframe_interval: Some(duration_to_proto(Duration::from_millis(
+            figures.keyframe_interval_ms,
+        ))),
+        media_duration: Some(duration_to_proto(Duration::from_millis(
+            figures.media_duration_ms,
+        ))),
         bytes: signed(figures.bytes),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use marquee_auth::Principal;
 use marquee_documents::{Etag, Query, RequestKey, Store, Stored, Transaction};
+use marquee_error::invalid;
 use marquee_proto::name::{ChannelName, StreamKeyName};
 use marquee_proto::video_ingest::v1 as proto;
 
@@ -36,7 +37,11 @@ impl Keys {
     ) -> Result<proto::CreateStreamKeyResponse> {
         let channel = channel(&request.parent)?;
         self.owners.require(principal, &channel).await?;
-        let display_name = request.stream_key.as_ref().map(|key| key.display_name.as_str()).unwrap_or_default();
+        let display_name = request
+            .stream_key
+            .as_ref()
+            .map(|key| key.display_name.as_str())
+            .unwrap_or_default();
         let (key, secret) = StreamKey::create(&channel, display_name, Timestamp::now())?;
         let response = proto::CreateStreamKeyResponse {
             stream_key: Some(wire::stream_key(&key)),
@@ -45,7 +50,10 @@ impl Keys {
         };
         let mut transaction = Transaction::new().insert(&key)?;
         if !request.request_id.is_empty() {
-            let replay = RequestKey::new(&principal.id(), "CreateStreamKey", &request.request_id, &request)?;
+            if uuid::Uuid::parse_str(&request.request_id).is_err() {
+                return Err(invalid("request_id", "must be a UUID").into());
+            }
+            let replay = RequestKey::new(&principal.id(), "CreateStreamKey", &request.request_id, &request);
             if let Some(first) = self.store.replay(&replay).await? {
                 return Ok(first);
             }
@@ -53,7 +61,10 @@ impl Keys {
             transaction = transaction.remember(replay, &response);
         }
         self.store.commit(transaction).await?;
-        Ok(proto::CreateStreamKeyResponse { secret: secret.expose().to_owned(), ..response })
+        Ok(proto::CreateStreamKeyResponse {
+            secret: secret.expose().to_owned(),
+            ..response
+        })
     }
 
     /// The keys of a channel, newest first.
@@ -65,22 +76,38 @@ impl Keys {
     ) -> Result<proto::ListStreamKeysResponse> {
         let channel = channel(parent)?;
         self.owners.require(principal, &channel).await?;
-        let query = page.apply(Query::by("by_channel").equals(channel.channel.as_str()).descending())?;
+        let query = page.apply(
+            Query::by("by_channel")
+                .equals(channel.channel.as_str())
+                .descending(),
+        )?;
         let page = self.store.query::<StreamKey>(query).await?;
         Ok(proto::ListStreamKeysResponse {
-            stream_keys: page.items.iter().map(|stored| wire::stream_key(&stored.value)).collect(),
+            stream_keys: page
+                .items
+                .iter()
+                .map(|stored| wire::stream_key(&stored.value))
+                .collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
         })
     }
 
     /// Gives a key another secret.
-    pub(crate) async fn rotate(&self, principal: &Principal, name: &str) -> Result<proto::RotateStreamKeyResponse> {
+    pub(crate) async fn rotate(
+        &self,
+        principal: &Principal,
+        name: &str,
+    ) -> Result<proto::RotateStreamKeyResponse> {
         let (mut key, etag) = self.load(principal, name).await?;
         if key.revoked {
-            return Err(Error::KeyRevoked { name: key.name().to_string() });
+            return Err(Error::KeyRevoked {
+                name: key.name().to_string(),
+            });
         }
         let secret = key.rotate();
-        self.store.commit(Transaction::new().replace(&key, &etag)?).await?;
+        self.store
+            .commit(Transaction::new().replace(&key, &etag)?)
+            .await?;
         Ok(proto::RotateStreamKeyResponse {
             stream_key: Some(wire::stream_key(&key)),
             secret: secret.expose().to_owned(),
@@ -88,23 +115,41 @@ impl Keys {
     }
 
     /// Makes a key worthless and sends away whoever publishes with it.
-    pub(crate) async fn revoke(&self, principal: &Principal, name: &str) -> Result<proto::RevokeStreamKeyResponse> {
+    pub(crate) async fn revoke(
+        &self,
+        principal: &Principal,
+        name: &str,
+    ) -> Result<proto::RevokeStreamKeyResponse> {
         let (mut key, etag) = self.load(principal, name).await?;
         if !key.revoked {
             key.revoked = true;
-            self.store.commit(Transaction::new().replace(&key, &etag)?).await?;
+            self.store
+                .commit(Transaction::new().replace(&key, &etag)?)
+                .await?;
         }
         let name = key.name();
-        self.hub.dismiss(&name.channel, &name.stream_key, "the stream key was revoked").await;
-        Ok(proto::RevokeStreamKeyResponse { stream_key: Some(wire::stream_key(&key)) })
+        self.hub
+            .dismiss(&name.channel, &name.stream_key, "the stream key was revoked")
+            .await;
+        Ok(proto::RevokeStreamKeyResponse {
+            stream_key: Some(wire::stream_key(&key)),
+        })
     }
 
     /// The channel and key id that a secret opens; none for a wrong or revoked one.
     pub(crate) async fn authenticate(&self, secret: &str) -> Result<Option<(ChannelName, String)>> {
         let hash = Secret::from_encoder(secret).hash();
         let query = Query::by("by_secret").equals(hash).limit(1);
-        let found = self.store.query::<StreamKey>(query).await?.items.into_iter().next();
-        let Some(stored) = found.filter(|stored| !stored.value.revoked) else { return Ok(None) };
+        let found = self
+            .store
+            .query::<StreamKey>(query)
+            .await?
+            .items
+            .into_iter()
+            .next();
+        let Some(stored) = found.filter(|stored| !stored.value.revoked) else {
+            return Ok(None);
+        };
         self.note_use(&stored).await;
         let name = stored.value.name();
         Ok(Some((name.channel(), name.stream_key)))
@@ -117,8 +162,11 @@ impl Keys {
         if stored.value.last_used_time.is_some_and(recent) {
             return;
         }
-        let key = StreamKey { last_used_time: Some(now), ..(*stored.value).clone() };
-        let Ok(transaction) = Transaction::new().replace(&key, &stored.etag) else { return };
+        let mut key = (*stored.value).clone();
+        key.last_used_time = Some(now);
+        let Ok(transaction) = Transaction::new().replace(&key, &stored.etag) else {
+            return;
+        };
         if let Err(error) = self.store.commit(transaction).await {
             tracing::debug!(%error, key = %key.name(), "the key's last use is not stored");
         }
@@ -129,7 +177,9 @@ impl Keys {
         self.owners.require(principal, &name.channel()).await?;
         let stored = self.store.get::<StreamKey>(&name.stream_key).await?;
         match stored {
-            Some(stored) if stored.value.channel == name.channel => Ok(((*stored.value).clone(), stored.etag)),
+            Some(stored) if stored.value.channel == name.channel => {
+                Ok(((*stored.value).clone(), stored.etag))
+            }
             _ => Err(Error::not_found("STREAM_KEY_NOT_FOUND", name)),
         }
     }

@@ -22,8 +22,12 @@ impl Owners {
 
     /// Passes the channel's owner, admins and services; the channel must exist.
     pub(crate) async fn require(&self, principal: &Principal, name: &ChannelName) -> Result<()> {
-        let request = GetChannelRequest { name: name.to_string() };
-        let answer = ChannelServiceClient::new(self.peers.events()).get_channel(request).await;
+        let request = GetChannelRequest {
+            name: name.to_string(),
+        };
+        let answer = ChannelServiceClient::new(self.peers.events())
+            .get_channel(request)
+            .await;
         let channel = match answer {
             Ok(response) => response.into_inner().channel.unwrap_or_default(),
             Err(status) if status.code() == Code::NotFound => {
@@ -31,7 +35,15 @@ impl Owners {
             }
             Err(status) => return Err(Error::Peer(status.message().to_owned())),
         };
-        let is_owner = principal.account().is_some_and(|account| account.to_string() == channel.owner);
-        if is_owner || principal.is_admin() { Ok(()) } else { Err(Error::NotYours { channel: name.to_string() }) }
+        let is_owner = principal
+            .account()
+            .is_some_and(|account| account.to_string() == channel.owner);
+        if is_owner || principal.is_admin() {
+            Ok(())
+        } else {
+            Err(Error::NotYours {
+                channel: name.to_string(),
+            })
+        }
     }
 }

@@ -34,14 +34,25 @@ impl Recordings {
     }
 
     /// Recordings, newest first.
-    pub(crate) async fn list(&self, parent: &str, page: &PageRequest) -> Result<proto::ListRecordingsResponse> {
+    pub(crate) async fn list(
+        &self,
+        parent: &str,
+        page: &PageRequest,
+    ) -> Result<proto::ListRecordingsResponse> {
         let query = match channel_or_all(parent)? {
             None => Query::by("by_start"),
             Some(channel) => Query::by("by_channel").equals(channel.channel.as_str()),
         };
-        let page = self.store.query::<Recording>(page.apply(query.descending())?).await?;
+        let page = self
+            .store
+            .query::<Recording>(page.apply(query.descending())?)
+            .await?;
         Ok(proto::ListRecordingsResponse {
-            recordings: page.items.iter().map(|stored| wire::recording(&stored.value)).collect(),
+            recordings: page
+                .items
+                .iter()
+                .map(|stored| wire::recording(&stored.value))
+                .collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
         })
     }
@@ -54,10 +65,16 @@ impl Recordings {
         let recording = self.get(name).await?;
         let stream = recording.live_stream();
         if self.hub.find(&stream).is_some() {
-            return Err(Error::StillLive { name: name.to_owned() });
+            return Err(Error::StillLive {
+                name: name.to_owned(),
+            });
         }
-        let deleted = proto::RecordingDeleted { recording: Some(wire::recording(&recording)) };
-        let event = proto::RecordingChanged { change: Some(Change::Deleted(deleted)) };
+        let deleted = proto::RecordingDeleted {
+            recording: Some(wire::recording(&recording)),
+        };
+        let event = proto::RecordingChanged {
+            change: Some(Change::Deleted(deleted)),
+        };
         let transaction = Transaction::new()
             .delete::<Recording>(&parsed.recording, None)
             .publish(marquee_bus::event(recording.name(), &event));

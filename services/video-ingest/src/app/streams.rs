@@ -80,14 +80,20 @@ impl Streams {
             (None, None) => Query::by("by_start"),
             (None, Some(state)) => Query::by("by_state").equals(state.as_str()),
             (Some(channel), None) => Query::by("by_channel").equals(channel.channel.as_str()),
-            (Some(channel), Some(state)) => {
-                Query::by("by_channel_and_state").equals(channel.channel.as_str()).equals(state.as_str())
-            }
+            (Some(channel), Some(state)) => Query::by("by_channel_and_state")
+                .equals(channel.channel.as_str())
+                .equals(state.as_str()),
         };
-        let page = self.store.query::<LiveStream>(page.apply(query.descending())?).await?;
+        let page = self
+            .store
+            .query::<LiveStream>(page.apply(query.descending())?)
+            .await?;
         let live_streams = page.items.iter().map(|stored| {
             // Figures are only in the running broadcast.
-            let running = self.hub.find(&stored.value.name()).and_then(|broadcast| broadcast.stream());
+            let running = self
+                .hub
+                .find(&stored.value.name())
+                .and_then(|broadcast| broadcast.stream());
             wire::live_stream(running.as_ref().unwrap_or(&stored.value))
         });
         Ok(proto::ListLiveStreamsResponse {
@@ -126,7 +132,12 @@ impl Streams {
 
 fn parse(name: &str) -> Result<Which> {
     if let Some(channel) = name.strip_suffix("/liveStreams/-") {
-        return channel.parse().map(Which::Current).map_err(|error| Error::field("name", &error));
+        return channel
+            .parse()
+            .map(Which::Current)
+            .map_err(|error| Error::field("name", &error));
     }
-    name.parse().map(Which::Named).map_err(|error| Error::field("name", &error))
+    name.parse()
+        .map(Which::Named)
+        .map_err(|error| Error::field("name", &error))
 }

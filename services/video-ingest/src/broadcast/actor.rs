@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::figures::Meter;
-use super::ledger::{Entry, Ledger};
+use super::ledger::{Entry, Ledger, Turn};
 use super::{Command, Encoder, Input, Playlists, Shared};
 use crate::config::Config;
 use crate::domain::{LiveStream, State};
@@ -61,7 +61,9 @@ impl Actor {
         shutdown: CancellationToken,
     ) -> Self {
         let packager = Packager::new(config.packager.clone());
-        let playlist = MediaPlaylist::new(Kind::Live { window: config.live_window });
+        let playlist = MediaPlaylist::new(Kind::Live {
+            window: config.live_window,
+        });
         let now = Instant::now();
         Self {
             shared,
@@ -88,7 +90,9 @@ impl Actor {
     pub(crate) async fn recover(&mut self, entry: Entry) -> Result<()> {
         let (writer, journal) = self.shared.folder.writer().await?;
         self.packager = Packager::resume(self.config.packager.clone(), journal.state());
-        self.playlist = journal.playlist(Kind::Live { window: self.config.live_window });
+        self.playlist = journal.playlist(Kind::Live {
+            window: self.config.live_window,
+        });
         self.init = journal.inits.last().cloned();
         self.writer = Some(writer);
         self.entry = Some(entry);
@@ -131,7 +135,8 @@ impl Actor {
                 }
             }
             Command::Stop { reply } => {
-                self.dismiss("the stream was stopped by its owner".to_owned()).await;
+                self.dismiss("the stream was stopped by its owner".to_owned())
+                    .await;
                 self.end().await;
                 // The caller may have gone away.
                 let _ = reply.send(self.entry.as_ref().map(|entry| entry.stream.clone()));
@@ -148,7 +153,11 @@ impl Actor {
             self.welcome(encoder, reply);
         } else if self.newcomer.is_none() {
             let deadline = Instant::now() + self.config.takeover_wait;
-            self.newcomer = Some(Newcomer { encoder, reply, deadline });
+            self.newcomer = Some(Newcomer {
+                encoder,
+                reply,
+                deadline,
+            });
         } else {
             refuse(reply);
         }
@@ -162,7 +171,11 @@ impl Actor {
     }
 
     async fn leave(&mut self, encoder: u64) -> bool {
-        if self.newcomer.as_ref().is_some_and(|newcomer| newcomer.encoder.id == encoder) {
+        if self
+            .newcomer
+            .as_ref()
+            .is_some_and(|newcomer| newcomer.encoder.id == encoder)
+        {
             self.newcomer = None;
         }
         if self.encoder.as_ref().is_some_and(|current| current.id == encoder) {
@@ -267,14 +280,15 @@ impl Actor {
                 tracing::info!(stream = %self.shared.name, "the stream started");
                 self.entry = Some(entry);
             }
-            Some(entry) if entry.stream.resume() => {
-                if let Err(error) = self.ledger.resumed(entry).await {
-                    entry.stream.interrupt();
-                    return Err(error);
+            Some(entry) => {
+                if entry.stream.resume() {
+                    if let Err(error) = self.ledger.resumed(entry).await {
+                        entry.stream.interrupt();
+                        return Err(error);
+                    }
+                    tracing::info!(stream = %self.shared.name, "the stream goes on");
                 }
-                tracing::info!(stream = %self.shared.name, "the stream goes on");
             }
-            Some(_) => {}
         }
         self.grace = None;
         self.show_stream();
@@ -287,11 +301,16 @@ impl Actor {
         self.meter.interrupt();
         self.grace = Some(Instant::now() + self.config.reconnect_grace);
         let now = Timestamp::now();
-        let Some(mut entry) = self.entry.take() else { return };
+        let Some(mut entry) = self.entry.take() else {
+            return;
+        };
         if entry.stream.interrupt() {
             tracing::info!(stream = %self.shared.name, "the stream is interrupted");
-            let grace = self.config.reconnect_grace;
-            self.until_stored(async |ledger| ledger.interrupted(&mut entry, grace, now).await).await;
+            let turn = Turn::Interrupted {
+                grace: self.config.reconnect_grace,
+                now,
+            };
+            self.until_stored(&mut entry, &turn).await;
         }
         self.entry = Some(entry);
         self.show_stream();
@@ -300,7 +319,9 @@ impl Actor {
     /// The grace period is over, or the owner stopped the stream.
     async fn end(&mut self) {
         self.flush().await;
-        let Some(mut entry) = self.entry.take() else { return };
+        let Some(mut entry) = self.entry.take() else {
+            return;
+        };
         if entry.stream.end(Timestamp::now()) {
             if let Some(writer) = self.writer.take() {
                 let (_, stored) = writer.end().await;
@@ -313,7 +334,7 @@ impl Actor {
                     Journal::default()
                 }
             };
-            self.until_stored(async |ledger| ledger.ended(&mut entry, &journal).await).await;
+            self.until_stored(&mut entry, &Turn::Ended(journal)).await;
             tracing::info!(stream = %self.shared.name, "the stream ended");
             self.playlist.end();
             self.show_playlists();
@@ -325,7 +346,9 @@ impl Actor {
     /// The service stops: what was received is kept, and the stream goes on when the service is back.
     async fn stop_service(&mut self) {
         if let Some(encoder) = self.encoder.take() {
-            let _ = encoder.dismiss.send("the server is restarting; reconnect".to_owned());
+            let _ = encoder
+                .dismiss
+                .send("the server is restarting; reconnect".to_owned());
         }
         self.flush().await;
     }
@@ -340,8 +363,8 @@ impl Actor {
     }
 
     /// Tries until the store takes it: what encoders and viewers saw must not be forgotten.
-    async fn until_stored(&self, mut write: impl AsyncFnMut(&Ledger) -> Result<()>) {
-        while let Err(error) = write(&self.ledger).await {
+    async fn until_stored(&self, entry: &mut Entry, turn: &Turn) {
+        while let Err(error) = self.ledger.turned(entry, turn).await {
             tracing::error!(stream = %self.shared.name, error = %chain(&error), "the stream's state is not stored; trying again");
             tokio::select! {
                 () = tokio::time::sleep(RETRY_EVERY) => {}
@@ -357,15 +380,23 @@ impl Actor {
         let newcomer = self.newcomer.as_ref().map(|newcomer| newcomer.deadline);
         let figures = self.encoder.as_ref().map(|_| self.next_figures);
         let far = Instant::now() + Duration::from_secs(3_600);
-        [newcomer, self.grace, figures].into_iter().flatten().min().unwrap_or(far)
+        [newcomer, self.grace, figures]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(far)
     }
 
     async fn timers(&mut self) -> bool {
         let now = Instant::now();
-        if self.newcomer.as_ref().is_some_and(|newcomer| newcomer.deadline <= now)
+        if self
+            .newcomer
+            .as_ref()
+            .is_some_and(|newcomer| newcomer.deadline <= now)
             && let Some(newcomer) = self.newcomer.take()
         {
-            self.dismiss("another encoder took over with the same key".to_owned()).await;
+            self.dismiss("another encoder took over with the same key".to_owned())
+                .await;
             self.welcome(newcomer.encoder, newcomer.reply);
         }
         if self.next_figures <= now {
@@ -374,7 +405,8 @@ impl Actor {
         }
         // An encoder that is connected and sends nothing does not keep a stream alive.
         if self.grace.is_some_and(|grace| grace <= now) && self.entry.is_some() {
-            self.dismiss("no media arrived within the reconnect grace period".to_owned()).await;
+            self.dismiss("no media arrived within the reconnect grace period".to_owned())
+                .await;
             self.end().await;
             return true;
         }
@@ -382,8 +414,14 @@ impl Actor {
     }
 
     fn read_figures(&mut self, now: Instant) {
-        let figures = self.meter.read(now.duration_since(self.began), self.init.as_ref());
-        if let Some(entry) = self.entry.as_mut().filter(|entry| entry.stream.state == State::Live) {
+        let figures = self
+            .meter
+            .read(now.duration_since(self.began), self.init.as_ref());
+        if let Some(entry) = self
+            .entry
+            .as_mut()
+            .filter(|entry| entry.stream.state == State::Live)
+        {
             entry.stream.figures = figures;
             self.show_stream();
         }
@@ -392,17 +430,23 @@ impl Actor {
     // --- what readers see
 
     fn show_stream(&self) {
-        self.shared.stream.send_replace(self.entry.as_ref().map(|entry| entry.stream.clone()));
+        self.shared
+            .stream
+            .send_replace(self.entry.as_ref().map(|entry| entry.stream.clone()));
     }
 
     fn show_playlists(&self) {
-        self.shared.playlists.send_replace(Playlists::render(self.init.as_ref(), &self.playlist).map(Arc::new));
+        self.shared
+            .playlists
+            .send_replace(Playlists::render(self.init.as_ref(), &self.playlist).map(Arc::new));
     }
 }
 
 fn refuse(reply: oneshot::Sender<Result<(), String>>) {
     // The newcomer may have gone away.
-    let _ = reply.send(Err("the channel is on the air with another encoder; stop that one first".to_owned()));
+    let _ = reply.send(Err(
+        "the channel is on the air with another encoder; stop that one first".to_owned(),
+    ));
 }
 
 fn warn(shared: &Shared, stored: Result<()>) {

@@ -60,18 +60,40 @@ impl Meter {
     /// The figures at `now`, counted from any fixed moment. Call it about once a second.
     pub(crate) fn read(&mut self, now: Duration, init: Option<&InitRecord>) -> Figures {
         self.ticks.push_back((now, self.bytes, self.pictures));
-        while self.ticks.len() > 2 && self.ticks.front().is_some_and(|(at, ..)| now.saturating_sub(*at) > WINDOW) {
+        while self.ticks.len() > 2
+            && self
+                .ticks
+                .front()
+                .is_some_and(|(at, ..)| now.saturating_sub(*at) > WINDOW)
+        {
             self.ticks.pop_front();
         }
-        let (since, bytes, pictures) = self.ticks.front().copied().unwrap_or((now, self.bytes, self.pictures));
+        let (since, bytes, pictures) =
+            self.ticks
+                .front()
+                .copied()
+                .unwrap_or((now, self.bytes, self.pictures));
         let seconds = now.saturating_sub(since).as_secs_f64();
-        let rate = |count: u64| if seconds > 0.0 { to_f64(count) / seconds } else { 0.0 };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a positive rate of bits")]
+        let rate = |count: u64| {
+            if seconds > 0.0 {
+                to_f64(count) / seconds
+            } else {
+                0.0
+            }
+        };
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a positive rate of bits"
+        )]
         let bitrate = (rate(self.bytes - bytes) * 8.0) as u64;
         let (width, height) = init.and_then(|init| init.resolution).unwrap_or_default();
         let codecs = init.map(|init| init.codecs.as_str()).unwrap_or_default();
         let codec = |audio: bool| {
-            codecs.split(',').find(|codec| codec.starts_with("mp4a") == audio && !codec.is_empty()).unwrap_or_default()
+            codecs
+                .split(',')
+                .find(|codec| codec.starts_with("mp4a") == audio && !codec.is_empty())
+                .unwrap_or_default()
         };
         Figures {
             video_codec: codec(false).to_owned(),
@@ -87,7 +109,10 @@ impl Meter {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of a few seconds are far below 2^52")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "counts of a few seconds are far below 2^52"
+)]
 fn to_f64(count: u64) -> f64 {
     count as f64
 }
@@ -105,7 +130,12 @@ mod tests {
         for second in 0..20_u32 {
             for picture in 0..30 {
                 let dts = second * 1_000 + picture * 1_000 / 30;
-                meter.frame(&Frame::video(dts, 0, picture == 0, Bytes::from_static(&[0; 1_000])));
+                meter.frame(&Frame::video(
+                    dts,
+                    0,
+                    picture == 0,
+                    Bytes::from_static(&[0; 1_000]),
+                ));
             }
             figures = meter.read(Duration::from_secs(u64::from(second) + 1), None);
         }

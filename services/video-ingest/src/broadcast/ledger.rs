@@ -19,6 +19,20 @@ pub(crate) struct Ledger {
     store: Store,
 }
 
+/// What happens to a stream whether or not the store takes it at once.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// The encoder went away.
+    Interrupted {
+        /// How long it may stay away.
+        grace: Duration,
+        /// When it went.
+        now: Timestamp,
+    },
+    /// The stream is over; what was recorded of it can be played.
+    Ended(Journal),
+}
+
 /// A stream as it is stored.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
@@ -35,7 +49,10 @@ impl Entry {
 
 impl From<marquee_documents::Stored<LiveStream>> for Entry {
     fn from(stored: marquee_documents::Stored<LiveStream>) -> Self {
-        Self { stream: (*stored.value).clone(), etag: Some(stored.etag) }
+        Self {
+            stream: (*stored.value).clone(),
+            etag: Some(stored.etag),
+        }
     }
 }
 
@@ -46,31 +63,43 @@ impl Ledger {
 
     /// The first media arrived.
     pub(crate) async fn started(&self, entry: &mut Entry) -> Result<()> {
-        let change = proto::StreamStarted { live_stream: Some(wire::live_stream(&entry.stream)) };
-        self.write(entry, Change::Started(change), None).await
-    }
-
-    /// The encoder went away.
-    pub(crate) async fn interrupted(&self, entry: &mut Entry, grace: Duration, now: Timestamp) -> Result<()> {
-        let until = now.saturating_add(grace).unwrap_or(Timestamp::MAX);
-        let change = proto::StreamInterrupted {
+        let change = proto::StreamStarted {
             live_stream: Some(wire::live_stream(&entry.stream)),
-            grace_until: Some(marquee_proto::time::to_proto(until)),
         };
-        self.write(entry, Change::Interrupted(change), None).await
+        self.write(entry, Change::Started(change), None).await
     }
 
     /// The encoder came back.
     pub(crate) async fn resumed(&self, entry: &mut Entry) -> Result<()> {
-        let change = proto::StreamResumed { live_stream: Some(wire::live_stream(&entry.stream)) };
+        let change = proto::StreamResumed {
+            live_stream: Some(wire::live_stream(&entry.stream)),
+        };
         self.write(entry, Change::Resumed(change), None).await
     }
 
-    /// The stream is over; what was recorded of it can be played.
-    pub(crate) async fn ended(&self, entry: &mut Entry, journal: &Journal) -> Result<()> {
-        let change = proto::StreamEnded { live_stream: Some(wire::live_stream(&entry.stream)) };
-        let recording = recording(&entry.stream, journal);
-        self.write(entry, Change::Ended(change), recording).await
+    /// The stream took a turn that nobody can refuse.
+    pub(crate) async fn turned(&self, entry: &mut Entry, turn: &Turn) -> Result<()> {
+        let live_stream = Some(wire::live_stream(&entry.stream));
+        match turn {
+            Turn::Interrupted { grace, now } => {
+                let until = now.saturating_add(*grace).unwrap_or(Timestamp::MAX);
+                let grace_until = Some(marquee_proto::time::to_proto(until));
+                let change = Change::Interrupted(proto::StreamInterrupted {
+                    live_stream,
+                    grace_until,
+                });
+                self.write(entry, change, None).await
+            }
+            Turn::Ended(journal) => {
+                let recording = recording(&entry.stream, journal);
+                self.write(
+                    entry,
+                    Change::Ended(proto::StreamEnded { live_stream }),
+                    recording,
+                )
+                .await
+            }
+        }
     }
 
     async fn write(&self, entry: &mut Entry, change: Change, recording: Option<Recording>) -> Result<()> {
@@ -79,12 +108,20 @@ impl Ledger {
             Some(etag) => Transaction::new().replace(stream, etag)?,
             None => Transaction::new().insert(stream)?,
         };
-        transaction =
-            transaction.publish(marquee_bus::event(stream.name(), &proto::StreamChanged { change: Some(change) }));
+        transaction = transaction.publish(marquee_bus::event(
+            stream.name(),
+            &proto::StreamChanged { change: Some(change) },
+        ));
         if let Some(recording) = recording {
-            let ready = proto::RecordingReady { recording: Some(wire::recording(&recording)) };
-            let event = proto::RecordingChanged { change: Some(RecordingChange::Ready(ready)) };
-            transaction = transaction.put(&recording)?.publish(marquee_bus::event(recording.name(), &event));
+            let ready = proto::RecordingReady {
+                recording: Some(wire::recording(&recording)),
+            };
+            let event = proto::RecordingChanged {
+                change: Some(RecordingChange::Ready(ready)),
+            };
+            transaction = transaction
+                .put(&recording)?
+                .publish(marquee_bus::event(recording.name(), &event));
         }
         let committed = self.store.commit(transaction).await?;
         entry.etag = committed.etags.into_iter().next();

@@ -16,8 +16,15 @@ impl Playlists {
     /// Renders both; `None` while there is nothing to play.
     pub(crate) fn render(init: Option<&InitRecord>, playlist: &MediaPlaylist) -> Option<Self> {
         let media = playlist.render("")?;
-        let variant = Variant { uri: "media.m3u8".to_owned(), init: init?.clone(), bandwidth: playlist.bandwidth() };
-        Some(Self { variants: vec![variant], media: media.into() })
+        let variant = Variant {
+            uri: "media.m3u8".to_owned(),
+            init: init?.clone(),
+            bandwidth: playlist.bandwidth(),
+        };
+        Some(Self {
+            variants: vec![variant],
+            media: media.into(),
+        })
     }
 
     /// The playlists of a stream that is not running.
@@ -32,7 +39,10 @@ impl Playlists {
         let variants = self
             .variants
             .iter()
-            .map(|variant| Variant { uri: format!("{folder}{}", variant.uri), ..variant.clone() })
+            .map(|variant| Variant {
+                uri: format!("{folder}{}", variant.uri),
+                ..variant.clone()
+            })
             .collect();
         MultivariantPlaylist { variants }.render()
     }

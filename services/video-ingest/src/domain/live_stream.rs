@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use marquee_documents::{Document, Index};
-use marquee_proto::name::{ChannelName, LiveStreamName};
+use marquee_proto::name::LiveStreamName;
 use serde::{Deserialize, Serialize};
 
 /// Where a broadcast stands.
@@ -50,7 +50,9 @@ pub(crate) struct LiveStream {
     id: String,
     pub(crate) channel: String,
     pub(crate) state: State,
+    #[serde(with = "marquee_documents::sortable_time")]
     pub(crate) start_time: Timestamp,
+    #[serde(with = "marquee_documents::sortable_time::option")]
     pub(crate) end_time: Option<Timestamp>,
     pub(crate) reconnects: u32,
     pub(crate) figures: Figures,
@@ -101,12 +103,10 @@ impl LiveStream {
 
     /// Its resource name.
     pub(crate) fn name(&self) -> LiveStreamName {
-        LiveStreamName { channel: self.channel.clone(), live_stream: self.id.clone() }
-    }
-
-    /// The channel's resource name.
-    pub(crate) fn channel(&self) -> ChannelName {
-        ChannelName { channel: self.channel.clone() }
+        LiveStreamName {
+            channel: self.channel.clone(),
+            live_stream: self.id.clone(),
+        }
     }
 
     /// Path of its multivariant playlist.
@@ -118,10 +118,26 @@ impl LiveStream {
 impl Document for LiveStream {
     const COLLECTION: &'static str = "live_streams";
     const INDEXES: &'static [Index] = &[
-        Index { name: "by_start", fields: &["start_time"], unique: false },
-        Index { name: "by_channel", fields: &["channel", "start_time"], unique: false },
-        Index { name: "by_state", fields: &["state", "start_time"], unique: false },
-        Index { name: "by_channel_and_state", fields: &["channel", "state", "start_time"], unique: false },
+        Index {
+            name: "by_start",
+            fields: &["start_time"],
+            unique: false,
+        },
+        Index {
+            name: "by_channel",
+            fields: &["channel", "start_time"],
+            unique: false,
+        },
+        Index {
+            name: "by_state",
+            fields: &["state", "start_time"],
+            unique: false,
+        },
+        Index {
+            name: "by_channel_and_state",
+            fields: &["channel", "state", "start_time"],
+            unique: false,
+        },
     ];
 
     fn id(&self) -> &str {

@@ -19,7 +19,9 @@ impl Secret {
     /// A new one from the operating system's randomness.
     pub(crate) fn generate() -> Self {
         let random: [u8; LENGTH] = rand::random();
-        let text = random.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
+        let text = random
+            .iter()
+            .map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
         Self(PREFIX.chars().chain(text).collect())
     }
 
@@ -36,11 +38,13 @@ impl Secret {
     /// SHA-256 in hexadecimal. The secret has 160 random bits, so that a slow hash would add nothing.
     pub(crate) fn hash(&self) -> String {
         use fmt::Write as _;
-        Sha256::digest(self.0.as_bytes()).iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        Sha256::digest(self.0.as_bytes())
+            .iter()
+            .fold(String::with_capacity(64), |mut text, byte| {
+                // Writing to a String cannot fail.
+                let _ = write!(text, "{byte:02x}");
+                text
+            })
     }
 
     /// The last four characters.
@@ -65,7 +69,12 @@ mod tests {
         let secret = Secret::generate();
         assert!(secret.expose().starts_with("mq_"));
         assert_eq!(secret.expose().len(), 35);
-        assert!(secret.expose().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+        assert!(
+            secret
+                .expose()
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        );
         assert_ne!(secret, Secret::generate());
     }
 
@@ -78,6 +87,9 @@ mod tests {
     fn the_same_text_has_the_same_hash() {
         let secret = Secret::generate();
         assert_eq!(Secret::from_encoder(secret.expose()).hash(), secret.hash());
-        assert_eq!(Secret::from_encoder("abc").hash(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            Secret::from_encoder("abc").hash(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

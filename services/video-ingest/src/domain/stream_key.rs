@@ -20,21 +20,31 @@ pub(crate) struct StreamKey {
     secret_hash: String,
     pub(crate) hint: String,
     pub(crate) revoked: bool,
+    #[serde(with = "marquee_documents::sortable_time")]
     pub(crate) create_time: Timestamp,
+    #[serde(with = "marquee_documents::sortable_time::option")]
     pub(crate) last_used_time: Option<Timestamp>,
 }
 
 impl StreamKey {
     /// A new key of `channel`, and its secret.
-    pub(crate) fn create(channel: &ChannelName, display_name: &str, now: Timestamp) -> Result<(Self, Secret), Invalid> {
+    pub(crate) fn create(
+        channel: &ChannelName,
+        display_name: &str,
+        now: Timestamp,
+    ) -> Result<(Self, Secret), Invalid> {
         let display_name = display_name.trim();
         let mut violations = Violations::default();
-        violations.check(display_name.chars().count() <= DISPLAY_NAME_MAX, "stream_key.display_name", || {
-            format!("must have at most {DISPLAY_NAME_MAX} characters")
-        });
-        violations.check(!display_name.chars().any(char::is_control), "stream_key.display_name", || {
-            "must not have control characters".to_owned()
-        });
+        violations.check(
+            display_name.chars().count() <= DISPLAY_NAME_MAX,
+            "stream_key.display_name",
+            || format!("must have at most {DISPLAY_NAME_MAX} characters"),
+        );
+        violations.check(
+            !display_name.chars().any(char::is_control),
+            "stream_key.display_name",
+            || "must not have control characters".to_owned(),
+        );
         violations.finish()?;
         let secret = Secret::generate();
         let key = Self {
@@ -60,15 +70,26 @@ impl StreamKey {
 
     /// Its resource name.
     pub(crate) fn name(&self) -> StreamKeyName {
-        StreamKeyName { channel: self.channel.clone(), stream_key: self.id.clone() }
+        StreamKeyName {
+            channel: self.channel.clone(),
+            stream_key: self.id.clone(),
+        }
     }
 }
 
 impl Document for StreamKey {
     const COLLECTION: &'static str = "stream_keys";
     const INDEXES: &'static [Index] = &[
-        Index { name: "by_secret", fields: &["secret_hash"], unique: true },
-        Index { name: "by_channel", fields: &["channel", "create_time"], unique: false },
+        Index {
+            name: "by_secret",
+            fields: &["secret_hash"],
+            unique: true,
+        },
+        Index {
+            name: "by_channel",
+            fields: &["channel", "create_time"],
+            unique: false,
+        },
     ];
 
     fn id(&self) -> &str {

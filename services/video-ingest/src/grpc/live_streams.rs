@@ -30,7 +30,9 @@ impl LiveStreamService for LiveStreams {
         request: Request<proto::GetLiveStreamRequest>,
     ) -> Result<Response<proto::GetLiveStreamResponse>, Status> {
         let stream = self.app.get(&request.into_inner().name).await?;
-        Ok(Response::new(proto::GetLiveStreamResponse { live_stream: Some(wire::live_stream(&stream)) }))
+        Ok(Response::new(proto::GetLiveStreamResponse {
+            live_stream: Some(wire::live_stream(&stream)),
+        }))
     }
 
     async fn list_live_streams(
@@ -40,7 +42,10 @@ impl LiveStreamService for LiveStreams {
         let request = request.into_inner();
         let state = proto::LiveStreamState::try_from(request.state)
             .map_err(|_| Error::from(invalid("state", format!("{} is no state", request.state))))?;
-        let page = PageRequest { size: request.page_size, token: request.page_token };
+        let page = PageRequest {
+            size: request.page_size,
+            token: request.page_token,
+        };
         Ok(Response::new(self.app.list(&request.parent, state, &page).await?))
     }
 
@@ -52,7 +57,9 @@ impl LiveStreamService for LiveStreams {
             Followed::Over(stream) => stream::iter([message(&stream)]).boxed(),
             Followed::Running(receiver) => until_ended(WatchStream::new(receiver)).boxed(),
         };
-        Ok(Response::new(stream.take_until(self.shutdown.clone().cancelled_owned()).boxed()))
+        Ok(Response::new(
+            stream.take_until(self.shutdown.clone().cancelled_owned()).boxed(),
+        ))
     }
 
     async fn stop_live_stream(
@@ -61,7 +68,9 @@ impl LiveStreamService for LiveStreams {
     ) -> Result<Response<proto::StopLiveStreamResponse>, Status> {
         let principal = principal(&request);
         let stream = self.app.stop(&principal, &request.into_inner().name).await?;
-        Ok(Response::new(proto::StopLiveStreamResponse { live_stream: Some(wire::live_stream(&stream)) }))
+        Ok(Response::new(proto::StopLiveStreamResponse {
+            live_stream: Some(wire::live_stream(&stream)),
+        }))
     }
 }
 
@@ -79,5 +88,7 @@ fn until_ended(
 
 #[expect(clippy::result_large_err, reason = "tonic's streams carry statuses")]
 fn message(stream: &LiveStream) -> Result<proto::WatchLiveStreamResponse, Status> {
-    Ok(proto::WatchLiveStreamResponse { live_stream: Some(wire::live_stream(stream)) })
+    Ok(proto::WatchLiveStreamResponse {
+        live_stream: Some(wire::live_stream(stream)),
+    })
 }

@@ -18,7 +18,9 @@ impl RecordingService for Recordings {
         request: Request<proto::GetRecordingRequest>,
     ) -> Result<Response<proto::GetRecordingResponse>, Status> {
         let recording = self.0.get(&request.into_inner().name).await?;
-        Ok(Response::new(proto::GetRecordingResponse { recording: Some(wire::recording(&recording)) }))
+        Ok(Response::new(proto::GetRecordingResponse {
+            recording: Some(wire::recording(&recording)),
+        }))
     }
 
     async fn list_recordings(
@@ -26,7 +28,10 @@ impl RecordingService for Recordings {
         request: Request<proto::ListRecordingsRequest>,
     ) -> Result<Response<proto::ListRecordingsResponse>, Status> {
         let request = request.into_inner();
-        let page = PageRequest { size: request.page_size, token: request.page_token };
+        let page = PageRequest {
+            size: request.page_size,
+            token: request.page_token,
+        };
         Ok(Response::new(self.0.list(&request.parent, &page).await?))
     }
 

@@ -17,7 +17,9 @@ impl StreamKeyService for StreamKeys {
         request: Request<proto::CreateStreamKeyRequest>,
     ) -> Result<Response<proto::CreateStreamKeyResponse>, Status> {
         let principal = principal(&request);
-        Ok(Response::new(self.0.create(&principal, request.into_inner()).await?))
+        Ok(Response::new(
+            self.0.create(&principal, request.into_inner()).await?,
+        ))
     }
 
     async fn list_stream_keys(
@@ -26,8 +28,13 @@ impl StreamKeyService for StreamKeys {
     ) -> Result<Response<proto::ListStreamKeysResponse>, Status> {
         let principal = principal(&request);
         let request = request.into_inner();
-        let page = PageRequest { size: request.page_size, token: request.page_token };
-        Ok(Response::new(self.0.list(&principal, &request.parent, &page).await?))
+        let page = PageRequest {
+            size: request.page_size,
+            token: request.page_token,
+        };
+        Ok(Response::new(
+            self.0.list(&principal, &request.parent, &page).await?,
+        ))
     }
 
     async fn rotate_stream_key(
@@ -35,7 +42,9 @@ impl StreamKeyService for StreamKeys {
         request: Request<proto::RotateStreamKeyRequest>,
     ) -> Result<Response<proto::RotateStreamKeyResponse>, Status> {
         let principal = principal(&request);
-        Ok(Response::new(self.0.rotate(&principal, &request.into_inner().name).await?))
+        Ok(Response::new(
+            self.0.rotate(&principal, &request.into_inner().name).await?,
+        ))
     }
 
     async fn revoke_stream_key(
@@ -43,6 +52,8 @@ impl StreamKeyService for StreamKeys {
         request: Request<proto::RevokeStreamKeyRequest>,
     ) -> Result<Response<proto::RevokeStreamKeyResponse>, Status> {
         let principal = principal(&request);
-        Ok(Response::new(self.0.revoke(&principal, &request.into_inner().name).await?))
+        Ok(Response::new(
+            self.0.revoke(&principal, &request.into_inner().name).await?,
+        ))
     }
 }

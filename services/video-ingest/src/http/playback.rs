@@ -35,7 +35,12 @@ type Shared = Arc<Playback>;
 
 /// The routes of live streams and recordings.
 pub(crate) fn router(hub: Hub, media: MediaRoot, config: Arc<Config>) -> Router {
-    let playback = Playback { hub, media, config, over: Cache::new(CACHED_PLAYLISTS) };
+    let playback = Playback {
+        hub,
+        media,
+        config,
+        over: Cache::new(CACHED_PLAYLISTS),
+    };
     Router::new()
         .route("/live/{channel}/index.m3u8", get(current))
         .route("/live/{channel}/{stream}/{file}", get(live))
@@ -50,7 +55,10 @@ async fn current(State(playback): State<Shared>, Path(channel): Path<String>) ->
     });
     match found {
         Some(playlist) => playlist_response(playlist.into(), Lifetime::Moving),
-        None => problem(&Error::not_found("NOT_LIVE", format!("channels/{channel} (nothing is on the air)"))),
+        None => problem(&Error::not_found(
+            "NOT_LIVE",
+            format!("channels/{channel} (nothing is on the air)"),
+        )),
     }
 }
 
@@ -74,17 +82,22 @@ fn answer(result: Result<Response>) -> Response {
 
 impl Playback {
     async fn serve(&self, channel: String, stream: String, file: &str, recording: bool) -> Result<Response> {
-        let name = LiveStreamName::new(channel, stream).map_err(|error| Error::not_found("NOT_FOUND", error))?;
+        let name =
+            LiveStreamName::new(channel, stream).map_err(|error| Error::not_found("NOT_FOUND", error))?;
         match file {
             "index.m3u8" | "media.m3u8" => {
                 let (playlists, lifetime) = self.playlists(&name, recording).await?;
-                let text =
-                    if file == "index.m3u8" { playlists.multivariant("").into() } else { playlists.media.clone() };
+                let text = if file == "index.m3u8" {
+                    playlists.multivariant("").into()
+                } else {
+                    playlists.media.clone()
+                };
                 Ok(playlist_response(text, lifetime))
             }
             media => {
                 let bytes = self.media.stream(&name).read(media).await?;
-                let bytes = bytes.ok_or_else(|| Error::not_found("MEDIA_NOT_FOUND", format!("{name}/{file}")))?;
+                let bytes =
+                    bytes.ok_or_else(|| Error::not_found("MEDIA_NOT_FOUND", format!("{name}/{file}")))?;
                 Ok(media_response(bytes))
             }
         }
@@ -105,7 +118,13 @@ impl Playback {
             return Ok((playlists, Lifetime::Finished));
         }
         let journal = self.media.stream(name).journal().await?.ok_or_else(missing)?;
-        let kind = if recording { Kind::Vod } else { Kind::Live { window: self.config.live_window } };
+        let kind = if recording {
+            Kind::Vod
+        } else {
+            Kind::Live {
+                window: self.config.live_window,
+            }
+        };
         let playlists = Arc::new(Playlists::of(&journal, kind).ok_or_else(missing)?);
         if journal.ended {
             self.over.insert(key, playlists.clone());
@@ -148,7 +167,10 @@ fn problem(error: &Error) -> Response {
     let (status, problem) = Problem::from_status(&error.to_status());
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json")),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        ),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
     ];
     let status = StatusCode::from_u16(status.as_u16()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -65,7 +65,15 @@ enum End {
 impl Connection {
     pub(crate) fn new(socket: TcpStream, peer: SocketAddr, limits: Limits, keys: Keys, hub: Hub) -> Self {
         let session = ServerSession::new(limits, Duration::ZERO);
-        Self { socket, peer, session, began: Instant::now(), keys, hub, publish: None }
+        Self {
+            socket,
+            peer,
+            session,
+            began: Instant::now(),
+            keys,
+            hub,
+            publish: None,
+        }
     }
 
     /// Serves the encoder to its end.
@@ -77,10 +85,14 @@ impl Connection {
         };
         match &end {
             End::Closed | End::Over | End::Shutdown => tracing::info!(%peer, %end, "rtmp connection ended"),
-            End::Refused(_) | End::Protocol(_) | End::Socket(_) => tracing::warn!(%peer, %end, "rtmp connection ended"),
+            End::Refused(_) | End::Protocol(_) | End::Socket(_) => {
+                tracing::warn!(%peer, %end, "rtmp connection ended")
+            }
         }
         if let Some(publish) = self.publish.take() {
-            let leave = Command::Leave { encoder: publish.link.encoder };
+            let leave = Command::Leave {
+                encoder: publish.link.encoder,
+            };
             // The broadcast may be over.
             let _ = publish.link.broadcast.send(leave).await;
         }
@@ -129,14 +141,17 @@ impl Connection {
                 Event::Video(media) => self.media(translate::video(&media))?,
                 Event::Audio(media) => self.media(translate::audio(&media))?,
                 Event::Data(data) => {
-                    let metadata = marquee_rtmp::metadata::Metadata::parse(&data.payload, Limits::default().amf);
+                    let metadata =
+                        marquee_rtmp::metadata::Metadata::parse(&data.payload, Limits::default().amf);
                     let input = metadata.ok().flatten().as_ref().and_then(translate::expected);
                     self.media(Ok(input))?;
                 }
                 Event::PublishFinished { .. } => {
                     self.hand_over().await?;
                     if let Some(publish) = self.publish.take() {
-                        let leave = Command::Leave { encoder: publish.link.encoder };
+                        let leave = Command::Leave {
+                            encoder: publish.link.encoder,
+                        };
                         let _ = publish.link.broadcast.send(leave).await;
                     }
                 }
@@ -151,14 +166,17 @@ impl Connection {
             return Ok(self.session.accept(connect.request)?);
         }
         let app: String = connect.app.chars().take(100).collect();
-        let reason = format!("there is no application `{app}`; publish to rtmp://<host>/{APP} with your stream key");
-        self.session.reject(connect.request, &Rejection::invalid_app(reason.as_str()))?;
+        let reason =
+            format!("there is no application `{app}`; publish to rtmp://<host>/{APP} with your stream key");
+        self.session
+            .reject(connect.request, &Rejection::invalid_app(reason.as_str()))?;
         Err(End::Refused(reason))
     }
 
     fn play(&mut self, play: &PlayRequest) -> Result<(), End> {
         let reason = "playing over RTMP is not offered; watch over HLS".to_owned();
-        self.session.reject(play.request, &Rejection::stream_not_found(reason.as_str()))?;
+        self.session
+            .reject(play.request, &Rejection::stream_not_found(reason.as_str()))?;
         Err(End::Refused(reason))
     }
 
@@ -167,7 +185,11 @@ impl Connection {
             Ok(link) => {
                 tracing::info!(peer = %self.peer, stream = %link.broadcast.name(), "an encoder publishes");
                 self.session.accept(request.request)?;
-                self.publish = Some(Publish { stream: request.stream, link, batch: Vec::new() });
+                self.publish = Some(Publish {
+                    stream: request.stream,
+                    link,
+                    batch: Vec::new(),
+                });
                 return Ok(());
             }
             Err(refusal) => refusal,
@@ -182,14 +204,22 @@ impl Connection {
             return Err(Rejection::bad_name("this connection publishes already"));
         }
         if request.key.is_empty() {
-            return Err(Rejection::denied("there is no stream key; set it in the encoder beside the server's address"));
+            return Err(Rejection::denied(
+                "there is no stream key; set it in the encoder beside the server's address",
+            ));
         }
         let (channel, key) = match self.keys.authenticate(request.key.expose()).await {
             Ok(Some(known)) => known,
-            Ok(None) => return Err(Rejection::denied("the stream key is not known or revoked; create one in the studio")),
+            Ok(None) => {
+                return Err(Rejection::denied(
+                    "the stream key is not known or revoked; create one in the studio",
+                ));
+            }
             Err(error) => {
                 tracing::error!(%error, "a stream key cannot be checked");
-                return Err(Rejection::failed("the stream key cannot be checked now; try again"));
+                return Err(Rejection::failed(
+                    "the stream key cannot be checked now; try again",
+                ));
             }
         };
         self.hub.join(&channel, &key).await.map_err(Rejection::bad_name)
@@ -214,12 +244,21 @@ impl Connection {
 
     /// Gives the broadcast what came; while its queue is full, the encoder is held back.
     async fn hand_over(&mut self) -> Result<(), End> {
-        let Some(publish) = &mut self.publish else { return Ok(()) };
+        let Some(publish) = &mut self.publish else {
+            return Ok(());
+        };
         if publish.batch.is_empty() {
             return Ok(());
         }
         let batch = std::mem::take(&mut publish.batch);
-        let sent = publish.link.broadcast.send(Command::Media { encoder: publish.link.encoder, batch }).await;
+        let sent = publish
+            .link
+            .broadcast
+            .send(Command::Media {
+                encoder: publish.link.encoder,
+                batch,
+            })
+            .await;
         if sent.is_ok() {
             return Ok(());
         }
@@ -243,7 +282,9 @@ impl Connection {
     /// Tells the encoder why; if that does not fit into the output any more, it is not told.
     fn end_stream(&mut self, reason: &str) {
         if let Some(publish) = &self.publish {
-            let _ = self.session.end_stream(publish.stream, &Rejection::failed(reason));
+            let _ = self
+                .session
+                .end_stream(publish.stream, &Rejection::failed(reason));
         }
     }
 

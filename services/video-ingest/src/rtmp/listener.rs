@@ -27,7 +27,12 @@ pub(crate) struct Listener {
 impl Listener {
     /// Serves encoders on a bound socket.
     pub(crate) fn new(socket: TcpListener, config: Arc<Config>, keys: Keys, hub: Hub) -> Self {
-        Self { socket, config, keys, hub }
+        Self {
+            socket,
+            config,
+            keys,
+            hub,
+        }
     }
 
     /// Serves until the service stops, then waits for the connections.
@@ -51,7 +56,13 @@ impl Listener {
                 tracing::warn!(%peer, limit = self.config.max_connections, "too many rtmp connections");
                 continue;
             };
-            let connection = Connection::new(socket, peer, self.config.limits.clone(), self.keys.clone(), self.hub.clone());
+            let connection = Connection::new(
+                socket,
+                peer,
+                self.config.limits.clone(),
+                self.keys.clone(),
+                self.hub.clone(),
+            );
             let shutdown = shutdown.clone();
             connections.spawn(async move {
                 connection.run(shutdown).await;

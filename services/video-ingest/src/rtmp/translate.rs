@@ -35,14 +35,24 @@ pub(crate) fn video(media: &Media) -> Result<Option<Input>, Error> {
         return Ok(None);
     }
     match video.body {
-        VideoBody::SequenceStart { codec: VideoCodec::Avc, config } => {
-            Ok(Some(Input::Config(MediaConfig::Video(VideoConfig::avc(config)?))))
-        }
-        VideoBody::CodedFrames { codec: VideoCodec::Avc, composition_time, data } => {
-            Ok(Some(Input::Frame(Frame::video(media.timestamp, composition_time, keyframe, data))))
-        }
+        VideoBody::SequenceStart {
+            codec: VideoCodec::Avc,
+            config,
+        } => Ok(Some(Input::Config(MediaConfig::Video(VideoConfig::avc(config)?)))),
+        VideoBody::CodedFrames {
+            codec: VideoCodec::Avc,
+            composition_time,
+            data,
+        } => Ok(Some(Input::Frame(Frame::video(
+            media.timestamp,
+            composition_time,
+            keyframe,
+            data,
+        )))),
         VideoBody::SequenceStart { codec, .. } | VideoBody::CodedFrames { codec, .. } => {
-            Err(Error::VideoCodec { codec: codec.name().to_owned() })
+            Err(Error::VideoCodec {
+                codec: codec.name().to_owned(),
+            })
         }
         VideoBody::Unsupported { codec } => Err(Error::VideoCodec { codec }),
         VideoBody::SequenceEnd | VideoBody::Metadata(_) | VideoBody::Command => Ok(None),
@@ -59,14 +69,18 @@ pub(crate) fn audio(media: &Media) -> Result<Option<Input>, Error> {
         return Ok(None);
     }
     match audio.body {
-        AudioBody::SequenceStart { codec: AudioCodec::Aac, config } => {
-            Ok(Some(Input::Config(MediaConfig::Audio(AudioConfig::aac(config)?))))
-        }
-        AudioBody::CodedFrames { codec: AudioCodec::Aac, data } => {
-            Ok(Some(Input::Frame(Frame::audio(media.timestamp, data))))
-        }
+        AudioBody::SequenceStart {
+            codec: AudioCodec::Aac,
+            config,
+        } => Ok(Some(Input::Config(MediaConfig::Audio(AudioConfig::aac(config)?)))),
+        AudioBody::CodedFrames {
+            codec: AudioCodec::Aac,
+            data,
+        } => Ok(Some(Input::Frame(Frame::audio(media.timestamp, data)))),
         AudioBody::SequenceStart { codec, .. } | AudioBody::CodedFrames { codec, .. } => {
-            Err(Error::AudioCodec { codec: codec.name().to_owned() })
+            Err(Error::AudioCodec {
+                codec: codec.name().to_owned(),
+            })
         }
         AudioBody::Unsupported { codec } => Err(Error::AudioCodec { codec }),
         AudioBody::SequenceEnd | AudioBody::Metadata(_) => Ok(None),
