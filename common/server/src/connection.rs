@@ -58,7 +58,14 @@ impl Connections {
             .keep_alive_timeout(limits.keep_alive_timeout)
             .max_concurrent_streams(limits.max_streams)
             .max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX));
-        Self { builder: Arc::new(builder), front, limits, tracker, draining, killed }
+        Self {
+            builder: Arc::new(builder),
+            front,
+            limits,
+            tracker,
+            draining,
+            killed,
+        }
     }
 
     /// Serves until the peer leaves, the connection is old, or the server stops.
@@ -76,7 +83,10 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let peer: TcpConnectInfo = stream.connect_info();
         let progress = Arc::new(Progress::default());
-        let io = Counted { io: TokioIo::new(stream), progress: Arc::clone(&progress) };
+        let io = Counted {
+            io: TokioIo::new(stream),
+            progress: Arc::clone(&progress),
+        };
         let front = self.front.clone();
         let service = service_fn(|request: Request<Incoming>| {
             progress.requests.fetch_add(1, Ordering::Relaxed);
@@ -87,7 +97,9 @@ impl Connections {
         let started = Instant::now();
         let mut first_bytes = pin!(sleep(self.limits.header_timeout));
         let mut watching = true;
-        let mut old = pin!(sleep_until(started + self.limits.max_connection_age + jitter(self.limits.max_connection_age)));
+        let mut old = pin!(sleep_until(
+            started + self.limits.max_connection_age + jitter(self.limits.max_connection_age)
+        ));
         loop {
             tokio::select! {
                 result = connection.as_mut() => {
@@ -158,7 +170,11 @@ struct Counted {
 }
 
 impl Read for Counted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, mut buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.progress.bytes.load(Ordering::Relaxed) >= PREFACE {
             return Pin::new(&mut this.io).poll_read(cx, buf);
@@ -167,8 +183,14 @@ impl Read for Counted {
         let mut first = [0_u8; PREFACE];
         let room = first.len().min(buf.remaining());
         let mut copy = tokio::io::ReadBuf::new(first.get_mut(..room).unwrap_or_default());
-        std::task::ready!(tokio::io::AsyncRead::poll_read(Pin::new(this.io.inner_mut()), cx, &mut copy))?;
-        this.progress.bytes.fetch_add(copy.filled().len(), Ordering::Relaxed);
+        std::task::ready!(tokio::io::AsyncRead::poll_read(
+            Pin::new(this.io.inner_mut()),
+            cx,
+            &mut copy
+        ))?;
+        this.progress
+            .bytes
+            .fetch_add(copy.filled().len(), Ordering::Relaxed);
         buf.put_slice(copy.filled());
         Poll::Ready(Ok(()))
     }

@@ -43,7 +43,11 @@ impl Face {
             table: Table::default(),
             router: Router::new(),
             fallback: None,
-            parts: vec![Part { service, rpcs: Vec::new(), checks: Vec::new() }],
+            parts: vec![Part {
+                service,
+                rpcs: Vec::new(),
+                checks: Vec::new(),
+            }],
         }
     }
 
@@ -92,7 +96,10 @@ impl Face {
         check: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
     ) -> Self {
         if let Some(part) = self.parts.last_mut() {
-            part.checks.push(Check { name, run: Arc::new(check) });
+            part.checks.push(Check {
+                name,
+                run: Arc::new(check),
+            });
         }
         self
     }
@@ -114,7 +121,10 @@ impl Face {
 impl fmt::Debug for Face {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let services: Vec<_> = self.parts.iter().map(|part| part.service).collect();
-        f.debug_struct("Face").field("services", &services).field("rpcs", &self.table.names()).finish_non_exhaustive()
+        f.debug_struct("Face")
+            .field("services", &services)
+            .field("rpcs", &self.table.names())
+            .finish_non_exhaustive()
     }
 }
 
@@ -133,7 +143,10 @@ impl Task {
     where
         E: Into<BoxError>,
     {
-        Self { name, run: Box::pin(async move { run.await.map_err(Into::into) }) }
+        Self {
+            name,
+            run: Box::pin(async move { run.await.map_err(Into::into) }),
+        }
     }
 }
 
@@ -157,12 +170,20 @@ pub struct Service {
 impl Service {
     /// A service without tasks, whose tasks will stop on `shutdown`.
     pub fn new(face: Face, shutdown: CancellationToken) -> Self {
-        Self { face, tasks: Vec::new(), shutdown }
+        Self {
+            face,
+            tasks: Vec::new(),
+            shutdown,
+        }
     }
 
     /// Adds background work.
     #[must_use]
-    pub fn task<E>(mut self, name: &'static str, run: impl Future<Output = Result<(), E>> + Send + 'static) -> Self
+    pub fn task<E>(
+        mut self,
+        name: &'static str,
+        run: impl Future<Output = Result<(), E>> + Send + 'static,
+    ) -> Self
     where
         E: Into<BoxError>,
     {

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpConnectInfo;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service, ServiceExt};
-use tower_http::cors::{Any, CorsLayer};
+use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::face::Face;
 use crate::grpc::{self, Stack, StackBody};
@@ -54,8 +54,16 @@ impl Front {
         let (reporter, health) = tonic_health::server::health_reporter();
         let mut table = face.table;
         table.insert(health);
-        table.insert(reflection(&names).build_v1().map_err(|error| Error::Reflection(error.into()))?);
-        table.insert(reflection(&names).build_v1alpha().map_err(|error| Error::Reflection(error.into()))?);
+        table.insert(
+            reflection(&names)
+                .build_v1()
+                .map_err(|error| Error::Reflection(error.into()))?,
+        );
+        table.insert(
+            reflection(&names)
+                .build_v1alpha()
+                .map_err(|error| Error::Reflection(error.into()))?,
+        );
         let stack = grpc::stack(table, verifier, limits, draining);
 
         let probes = Probes::new(face.parts, limits.ready_timeout, reporter);
@@ -65,9 +73,19 @@ impl Front {
         let system = Router::new()
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(move || async move { ready.ready().await }))
-            .route("/metrics", get(move || async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) }))
-            .route("/openapi.json", get(move || async move { ([(CONTENT_TYPE, "application/json")], openapi) }));
-        let others = Arc::new(Others { web: stack.clone(), rest, pages: face.fallback });
+            .route(
+                "/metrics",
+                get(move || async move { ([(CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()) }),
+            )
+            .route(
+                "/openapi.json",
+                get(move || async move { ([(CONTENT_TYPE, "application/json")], openapi) }),
+            );
+        let others = Arc::new(Others {
+            web: stack.clone(),
+            rest,
+            pages: face.fallback,
+        });
         let http = system
             .merge(face.router)
             .fallback(move |request| others_answer(Arc::clone(&others), request))
@@ -79,14 +97,20 @@ impl Front {
         if speaks_grpc(request.headers()) {
             let mut request = request.map(tonic::body::Body::new);
             request.extensions_mut().insert(peer.clone());
-            return Answer::Grpc { future: self.0.grpc.clone().call(request) };
+            return Answer::Grpc {
+                future: self.0.grpc.clone().call(request),
+            };
         }
         let mut request = request.map(HttpBody::new);
         if let Some(remote) = peer.remote_addr() {
-            request.extensions_mut().insert(axum::extract::ConnectInfo(remote));
+            request
+                .extensions_mut()
+                .insert(axum::extract::ConnectInfo(remote));
         }
         request.extensions_mut().insert(peer.clone());
-        Answer::Http { future: self.0.http.clone().call(request) }
+        Answer::Http {
+            future: self.0.http.clone().call(request),
+        }
     }
 }
 
@@ -95,13 +119,17 @@ fn reflection(services: &[&'static str]) -> tonic_reflection::server::Builder<'s
         .register_encoded_file_descriptor_set(marquee_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     // The set has all services of the product; this address has some.
-    let builder = services.iter().fold(builder, |builder, name| builder.with_service_name(*name));
+    let builder = services
+        .iter()
+        .fold(builder, |builder, name| builder.with_service_name(*name));
     builder.with_service_name("grpc.health.v1.Health")
 }
 
 /// gRPC as it is: what only starts like it (grpc-web) is something else.
 fn speaks_grpc(headers: &HeaderMap) -> bool {
-    let Some(media_type) = headers.get(CONTENT_TYPE) else { return false };
+    let Some(media_type) = headers.get(CONTENT_TYPE) else {
+        return false;
+    };
     match media_type.as_bytes().strip_prefix(b"application/grpc") {
         Some(rest) => matches!(rest.first(), None | Some(b'+' | b';')),
         None => false,
@@ -109,17 +137,32 @@ fn speaks_grpc(headers: &HeaderMap) -> bool {
 }
 
 fn speaks_grpc_web(headers: &HeaderMap) -> bool {
-    headers.get(CONTENT_TYPE).is_some_and(|media_type| media_type.as_bytes().starts_with(b"application/grpc-web"))
+    headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|media_type| media_type.as_bytes().starts_with(b"application/grpc-web"))
 }
 
 /// Any page may call: callers are told apart by tokens, never by cookies.
 fn cors() -> CorsLayer {
-    const EXPOSED: [&str; 5] =
-        ["grpc-status", "grpc-message", "grpc-status-details-bin", "grpc-encoding", "retry-after"];
+    const EXPOSED: [&str; 5] = [
+        "grpc-status",
+        "grpc-message",
+        "grpc-status-details-bin",
+        "grpc-encoding",
+        "retry-after",
+    ];
     CorsLayer::new()
         .allow_origin(Any)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers(Any)
+        .allow_methods([
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        // A "*" would not cover `authorization`.
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(EXPOSED.map(HeaderName::from_static))
         .max_age(std::time::Duration::from_secs(3_600))
 }
@@ -187,7 +230,10 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BoxError;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.get_mut() {
             Self::Grpc(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Self::Http(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),

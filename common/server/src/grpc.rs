@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer as _;
 
 pub(crate) use self::body::Body;
-use self::bounds::{Bounds, Bounded};
+use self::bounds::{Bounded, Bounds};
 pub use self::bounds::{Deadline, remaining};
 pub(crate) use self::table::Table;
 use crate::Limits;
@@ -27,7 +27,12 @@ pub(crate) type Stack = Rpc<Bounded<Guard<Table>>>;
 pub(crate) type StackBody = RpcBody<Body>;
 
 /// `draining` ends every stream.
-pub(crate) fn stack(table: Table, verifier: Arc<Verifier>, limits: &Limits, draining: CancellationToken) -> Stack {
+pub(crate) fn stack(
+    table: Table,
+    verifier: Arc<Verifier>,
+    limits: &Limits,
+    draining: CancellationToken,
+) -> Stack {
     let bounds = Bounds::new(limits, draining);
     RpcLayer::new().layer(bounds.layer(GuardLayer::new(verifier).layer(table)))
 }

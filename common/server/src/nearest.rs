@@ -1,6 +1,8 @@
 /// The known name that is nearest to `name`, when it is near enough to be meant.
 pub(crate) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let (known, distance) = known.map(|known| (known, distance(name, known))).min_by_key(|(_, distance)| *distance)?;
+    let (known, distance) = known
+        .map(|known| (known, distance(name, known)))
+        .min_by_key(|(_, distance)| *distance)?;
     (distance <= known.len().max(name.len()) / 2).then_some(known)
 }
 

@@ -31,18 +31,31 @@ struct Shared {
 
 impl Probes {
     pub(crate) fn new(parts: Vec<Part>, timeout: Duration, reporter: HealthReporter) -> Self {
-        Self(Arc::new(Shared { parts, timeout, stopping: AtomicBool::new(false), reporter }))
+        Self(Arc::new(Shared {
+            parts,
+            timeout,
+            stopping: AtomicBool::new(false),
+            reporter,
+        }))
     }
 
     /// `GET /readyz`: 200 when every dependency works, else 503 with what is wrong.
     pub(crate) async fn ready(&self) -> Response {
-        let checks = self.0.parts.iter().flat_map(|part| part.checks.iter().map(move |check| (part.service, check)));
+        let checks = self
+            .0
+            .parts
+            .iter()
+            .flat_map(|part| part.checks.iter().map(move |check| (part.service, check)));
         let results = join_all(checks.map(|(service, check)| async move {
             (format!("{service}/{}", check.name), self.ask(check).await)
         }))
         .await;
         let stopping = self.0.stopping.load(Ordering::Acquire);
-        let failing: Vec<_> = results.iter().filter(|(_, result)| result.is_err()).map(|(name, _)| name.clone()).collect();
+        let failing: Vec<_> = results
+            .iter()
+            .filter(|(_, result)| result.is_err())
+            .map(|(name, _)| name.clone())
+            .collect();
         let checks: Map<String, Value> = results
             .into_iter()
             .map(|(name, result)| (name, result.map_or_else(Value::from, |()| "ok".into())))
@@ -58,7 +71,12 @@ impl Probes {
         let body = json!({
             "type": "about:blank", "title": "Not ready", "status": 503, "detail": detail, "failing": failing, "checks": checks,
         });
-        (StatusCode::SERVICE_UNAVAILABLE, [(CONTENT_TYPE, marquee_error::PROBLEM_JSON)], body.to_string()).into_response()
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            [(CONTENT_TYPE, marquee_error::PROBLEM_JSON)],
+            body.to_string(),
+        )
+            .into_response()
     }
 
     /// Keeps gRPC health true until it is told to stop: the whole server ("") is alive, each service is ready or not.
@@ -77,13 +95,21 @@ impl Probes {
             let results = join_all(part.checks.iter().map(|check| self.ask(check))).await;
             let stopping = self.0.stopping.load(Ordering::Acquire);
             let serving = !stopping && results.iter().all(Result::is_ok);
-            let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+            let status = if serving {
+                ServingStatus::Serving
+            } else {
+                ServingStatus::NotServing
+            };
             for rpc in &part.rpcs {
                 self.0.reporter.set_service_status(*rpc, status).await;
             }
         }
         let alive = !self.0.stopping.load(Ordering::Acquire);
-        let status = if alive { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status = if alive {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
         self.0.reporter.set_service_status("", status).await;
     }
 
@@ -91,9 +117,15 @@ impl Probes {
     pub(crate) async fn stop(&self) {
         self.0.stopping.store(true, Ordering::Release);
         for rpc in self.0.parts.iter().flat_map(|part| &part.rpcs) {
-            self.0.reporter.set_service_status(*rpc, ServingStatus::NotServing).await;
+            self.0
+                .reporter
+                .set_service_status(*rpc, ServingStatus::NotServing)
+                .await;
         }
-        self.0.reporter.set_service_status("", ServingStatus::NotServing).await;
+        self.0
+            .reporter
+            .set_service_status("", ServingStatus::NotServing)
+            .await;
     }
 
     async fn ask(&self, check: &Check) -> Result<(), String> {

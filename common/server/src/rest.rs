@@ -27,8 +27,8 @@ use tonic::metadata::MetadataMap;
 
 pub(crate) use self::error::{Error, problem};
 pub use self::route::RouteError;
-pub(crate) use self::route::{Found, Routes};
 use self::route::{Body as Binding, Route};
+pub(crate) use self::route::{Found, Routes};
 use crate::grpc::Stack;
 
 /// Headers of the HTTP request that the RPC sees as metadata.
@@ -53,7 +53,11 @@ pub(crate) struct Rest {
 
 impl Rest {
     pub(crate) fn new(routes: Routes, stack: Stack, max_body: usize) -> Self {
-        Self { routes: Arc::new(routes), stack, max_body }
+        Self {
+            routes: Arc::new(routes),
+            stack,
+            max_body,
+        }
     }
 
     /// True when a path belongs to an RPC, whatever the method.
@@ -90,11 +94,17 @@ impl Rest {
         // Belongs to the HTTP connection, not to the RPC.
         extensions.remove::<hyper::upgrade::OnUpgrade>();
         let request = tonic::Request::from_parts(metadata, extensions, message);
-        let codec = codec::Dynamic { response: route.rpc.output() };
-        let mut client = tonic::client::Grpc::with_origin(self.stack.clone(), Uri::from_static("http://localhost"))
-            .max_decoding_message_size(usize::MAX);
+        let codec = codec::Dynamic {
+            response: route.rpc.output(),
+        };
+        let mut client =
+            tonic::client::Grpc::with_origin(self.stack.clone(), Uri::from_static("http://localhost"))
+                .max_decoding_message_size(usize::MAX);
         if route.rpc.is_server_streaming() {
-            return match client.server_streaming(request, route.grpc_path.clone(), codec).await {
+            return match client
+                .server_streaming(request, route.grpc_path.clone(), codec)
+                .await
+            {
                 Ok(stream) => events::stream(stream.into_inner()),
                 Err(status) => problem(&status),
             };
@@ -103,8 +113,12 @@ impl Rest {
             Ok(response) => match serde_json::to_vec(&json::Json(response.get_ref())) {
                 Ok(json) => {
                     let mut response = Response::new(Body::from(json));
-                    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                    response
+                        .headers_mut()
+                        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                    response
+                        .headers_mut()
+                        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
                     response
                 }
                 Err(error) => problem(&tonic::Status::internal(error.to_string())),
@@ -130,7 +144,11 @@ impl Rest {
             Binding::Field(field) => {
                 let mut message = DynamicMessage::new(input.clone());
                 if let Some(json) = self.body(parts, body).await? {
-                    let value = match field.kind().as_message().filter(|_| !field.is_list() && !field.is_map()) {
+                    let value = match field
+                        .kind()
+                        .as_message()
+                        .filter(|_| !field.is_list() && !field.is_map())
+                    {
                         Some(inner) => json::decode(inner, &json, field.name())
                             .map(prost_reflect::Value::Message)
                             .map_err(Error::Invalid)?,
@@ -146,13 +164,21 @@ impl Rest {
             Binding::Field(field) => Some(std::slice::from_ref(field)),
             _ => None,
         };
-        let bound: Vec<&[FieldDescriptor]> = route.variables.iter().map(Vec::as_slice).chain(body_field).collect();
+        let bound: Vec<&[FieldDescriptor]> = route
+            .variables
+            .iter()
+            .map(Vec::as_slice)
+            .chain(body_field)
+            .collect();
         let mut parameters = query::parse(parts.uri.query().unwrap_or_default());
         if route.rpc.is_server_streaming() {
             parameters.retain(|(name, _)| name != "access_token");
         }
         if let (Binding::Whole, Some((name, _))) = (&route.body, parameters.first()) {
-            return Err(invalid(name, "is not a parameter: the body carries every field".to_owned()));
+            return Err(invalid(
+                name,
+                "is not a parameter: the body carries every field".to_owned(),
+            ));
         }
         query::apply(&mut message, &input, &parameters, &bound).map_err(Error::Invalid)?;
 
@@ -179,34 +205,57 @@ impl Rest {
     /// The JSON of the body; `None` when it is empty.
     async fn body(&self, parts: &request::Parts, body: Body) -> Result<Option<JsonValue>, Error> {
         let too_large = Error::TooLarge { limit: self.max_body };
-        let announced = parts.headers.get(http::header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-        if announced.and_then(|length| length.parse::<usize>().ok()).is_some_and(|length| length > self.max_body) {
+        let announced = parts
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok());
+        if announced
+            .and_then(|length| length.parse::<usize>().ok())
+            .is_some_and(|length| length > self.max_body)
+        {
             return Err(too_large);
         }
         if let Some(media_type) = parts.headers.get(CONTENT_TYPE)
             && !is_json(media_type)
         {
-            return Err(Error::MediaType(String::from_utf8_lossy(media_type.as_bytes()).into_owned()));
+            return Err(Error::MediaType(
+                String::from_utf8_lossy(media_type.as_bytes()).into_owned(),
+            ));
         }
-        let bytes = Limited::new(body, self.max_body).collect().await.map_err(|error| {
-            if error.downcast_ref::<LengthLimitError>().is_some() {
-                too_large
-            } else {
-                Error::Unreadable(error.to_string())
-            }
-        })?;
+        let bytes = Limited::new(body, self.max_body)
+            .collect()
+            .await
+            .map_err(|error| {
+                if error.downcast_ref::<LengthLimitError>().is_some() {
+                    too_large
+                } else {
+                    Error::Unreadable(error.to_string())
+                }
+            })?;
         let bytes = bytes.to_bytes();
-        if bytes.is_empty() { Ok(None) } else { Ok(Some(serde_json::from_slice(&bytes)?)) }
+        if bytes.is_empty() {
+            Ok(None)
+        } else {
+            Ok(Some(serde_json::from_slice(&bytes)?))
+        }
     }
 }
 
 fn invalid(field: &str, description: String) -> Error {
-    Error::Invalid(vec![marquee_error::FieldViolation { field: field.to_owned(), description }])
+    Error::Invalid(vec![marquee_error::FieldViolation {
+        field: field.to_owned(),
+        description,
+    }])
 }
 
 fn is_json(media_type: &HeaderValue) -> bool {
     let text = media_type.to_str().unwrap_or_default();
-    let essence = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let essence = text
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
 }
 
@@ -218,7 +267,11 @@ fn metadata(route: &Route, parts: &request::Parts) -> Result<MetadataMap, Error>
         }
     }
     if let Some(timeout) = parts.headers.get("x-timeout") {
-        let timeout = timeout.to_str().ok().and_then(grpc_timeout).ok_or(Error::Header("x-timeout"))?;
+        let timeout = timeout
+            .to_str()
+            .ok()
+            .and_then(grpc_timeout)
+            .ok_or(Error::Header("x-timeout"))?;
         headers.insert("grpc-timeout", timeout);
     }
     // EventSource cannot set headers, so that a stream may carry its token in the query (RFC 6750 section 2.3). Nothing

@@ -34,9 +34,14 @@ impl Listener {
             let socket = std::net::TcpListener::bind(address)?;
             socket.set_nonblocking(true)?;
             let address = socket.local_addr()?;
-            Ok(Self { socket: TcpListener::from_std(socket)?, address })
+            Ok(Self {
+                socket: TcpListener::from_std(socket)?,
+                address,
+            })
         };
-        bind().map_err(|error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+        bind().map_err(|error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        })
     }
 
     /// Where it listens.
@@ -95,10 +100,20 @@ pub async fn run(
     let _kill = killed.clone().drop_guard();
     let (front, probes) = Front::new(face, verifier, &limits, draining.clone())?;
     let tracker = TaskTracker::new();
-    let connections =
-        Connections::new(front, Arc::clone(&limits), tracker.clone(), draining.clone(), killed.clone());
+    let connections = Connections::new(
+        front,
+        Arc::clone(&limits),
+        tracker.clone(),
+        draining.clone(),
+        killed.clone(),
+    );
     tracing::info!(address = %listener.address, "listening");
-    tracker.spawn(accept(listener, connections, limits.max_connections, draining.clone()));
+    tracker.spawn(accept(
+        listener,
+        connections,
+        limits.max_connections,
+        draining.clone(),
+    ));
     {
         let (probes, stop) = (probes.clone(), draining.clone());
         tracker.spawn(async move { probes.follow(stop).await });
@@ -137,7 +152,9 @@ async fn accept(listener: Listener, connections: Connections, max: usize, draini
     let accepting = async {
         loop {
             // Closed by nobody.
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+                return;
+            };
             match listener.socket.accept().await {
                 Ok((stream, _)) => connections.spawn(stream, place),
                 Err(error) => {
@@ -195,14 +212,24 @@ impl Tasks {
         })
         .await;
         if ended.is_err() {
-            tracing::warn!(?limit, left = self.running.len(), "dropping the tasks that do not stop");
+            tracing::warn!(
+                ?limit,
+                left = self.running.len(),
+                "dropping the tasks that do not stop"
+            );
             self.running.shutdown().await;
         }
         first
     }
 
     fn panicked(&self, error: &tokio::task::JoinError) -> Error {
-        let task = self.names.iter().find(|(id, _)| *id == error.id()).map_or("?", |(_, name)| name);
-        Error::Panicked { task: task.to_owned() }
+        let task = self
+            .names
+            .iter()
+            .find(|(id, _)| *id == error.id())
+            .map_or("?", |(_, name)| name);
+        Error::Panicked {
+            task: task.to_owned(),
+        }
     }
 }

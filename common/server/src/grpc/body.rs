@@ -26,7 +26,15 @@ pub(crate) struct Ends {
 
 impl Body {
     pub(crate) fn new(inner: tonic::body::Body, max_message: usize, ends: Option<Box<Ends>>) -> Self {
-        Self { inner, messages: Messages { max: max_message, ..Messages::default() }, ends, done: false }
+        Self {
+            inner,
+            messages: Messages {
+                max: max_message,
+                ..Messages::default()
+            },
+            ends,
+            done: false,
+        }
     }
 
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
@@ -43,7 +51,10 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let this = &mut *self;
         if this.done {
             return Poll::Ready(None);
@@ -52,7 +63,11 @@ impl http_body::Body for Body {
             if ends.draining.as_mut().poll(cx).is_ready() {
                 return this.end(&super::bounds::Error::ShuttingDown.into());
             }
-            if ends.deadline.as_mut().is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready()) {
+            if ends
+                .deadline
+                .as_mut()
+                .is_some_and(|sleep| sleep.as_mut().poll(cx).is_ready())
+            {
                 return this.end(&super::bounds::Error::DeadlineExceeded.into());
             }
         }
@@ -61,7 +76,13 @@ impl http_body::Body for Body {
             && let Some(data) = frame.data_ref()
             && let Err(size) = this.messages.pass(data)
         {
-            return this.end(&super::bounds::Error::ResponseTooLarge { size, limit: this.messages.max }.into());
+            return this.end(
+                &super::bounds::Error::ResponseTooLarge {
+                    size,
+                    limit: this.messages.max,
+                }
+                .into(),
+            );
         }
         Poll::Ready(frame)
     }
@@ -129,7 +150,10 @@ mod tests {
     fn messages_are_followed_however_they_are_cut() {
         let bytes = [message(3), message(0), message(9)].concat();
         for size in 1..bytes.len() {
-            let mut messages = Messages { max: 9, ..Messages::default() };
+            let mut messages = Messages {
+                max: 9,
+                ..Messages::default()
+            };
             for chunk in bytes.chunks(size) {
                 assert_eq!(messages.pass(chunk), Ok(()), "in chunks of {size}");
             }
@@ -139,7 +163,10 @@ mod tests {
 
     #[test]
     fn the_first_message_that_is_too_large_is_found() {
-        let mut messages = Messages { max: 8, ..Messages::default() };
+        let mut messages = Messages {
+            max: 8,
+            ..Messages::default()
+        };
         assert_eq!(messages.pass(&[message(8), message(9)].concat()), Err(9));
     }
 }

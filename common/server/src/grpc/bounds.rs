@@ -98,7 +98,9 @@ struct Shared {
 
 impl Bounds {
     pub(crate) fn new(limits: &Limits, draining: CancellationToken) -> Self {
-        let methods = DESCRIPTORS.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+        let methods = DESCRIPTORS
+            .services()
+            .flat_map(|service| service.methods().collect::<Vec<_>>());
         let unary = methods
             .filter(|rpc| !rpc.is_client_streaming() && !rpc.is_server_streaming())
             .map(|rpc| format!("/{}/{}", rpc.parent_service().full_name(), rpc.name()))
@@ -116,7 +118,10 @@ impl<S> Layer<S> for Bounds {
     type Service = Bounded<S>;
 
     fn layer(&self, inner: S) -> Bounded<S> {
-        Bounded { inner, shared: Arc::clone(&self.0) }
+        Bounded {
+            inner,
+            shared: Arc::clone(&self.0),
+        }
     }
 }
 
@@ -220,12 +225,21 @@ where
                 Box::new(Ends { draining, deadline })
             });
             let max = *this.max_message;
-            return Poll::Ready(response.map(|response| named(response, max).map(|body| Body::new(body, max, ends))));
+            return Poll::Ready(
+                response.map(|response| named(response, max).map(|body| Body::new(body, max, ends))),
+            );
         }
-        let error = if this.deadline.as_mut().as_pin_mut().is_some_and(|sleep| sleep.poll(cx).is_ready()) {
+        let error = if this
+            .deadline
+            .as_mut()
+            .as_pin_mut()
+            .is_some_and(|sleep| sleep.poll(cx).is_ready())
+        {
             Error::DeadlineExceeded
         } else {
-            let Some(draining) = this.stream else { return Poll::Pending };
+            let Some(draining) = this.stream else {
+                return Poll::Pending;
+            };
             ready!(draining.as_mut().poll(cx));
             Error::ShuttingDown
         };
@@ -245,14 +259,22 @@ fn named(response: Response<tonic::body::Body>, limit: usize) -> Response<tonic:
                 .decode_utf8_lossy()
                 .contains("message length too large")
         });
-    if too_large { Status::from(Error::RequestTooLarge { limit }).into_http() } else { response }
+    if too_large {
+        Status::from(Error::RequestTooLarge { limit }).into_http()
+    } else {
+        response
+    }
 }
 
 /// Reads `grpc-timeout` (gRPC over HTTP/2, "Timeout"): at most eight digits and a unit.
 fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
-    let Some(value) = headers.get("grpc-timeout") else { return Ok(None) };
+    let Some(value) = headers.get("grpc-timeout") else {
+        return Ok(None);
+    };
     let text = value.to_str().map_err(|_| Error::Timeout)?;
-    let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or(Error::Timeout)?;
+    let (digits, unit) = text
+        .split_at_checked(text.len().saturating_sub(1))
+        .ok_or(Error::Timeout)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
         return Err(Error::Timeout);
     }
@@ -282,7 +304,10 @@ mod tests {
     fn timeouts_have_a_unit() {
         assert_eq!(read("5S"), Some(Some(Duration::from_secs(5))));
         assert_eq!(read("250m"), Some(Some(Duration::from_millis(250))));
-        assert_eq!(read("99999999H"), Some(Some(Duration::from_secs(359_999_996_400))));
+        assert_eq!(
+            read("99999999H"),
+            Some(Some(Duration::from_secs(359_999_996_400)))
+        );
         assert_eq!(timeout(&HeaderMap::new()).unwrap(), None);
     }
 

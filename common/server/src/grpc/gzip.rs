@@ -18,11 +18,23 @@ const PREFIX: usize = 5;
 
 /// Unpacks the messages of a request with `grpc-encoding: gzip`; any other request is left as it is.
 pub(super) fn inflate(mut request: Request<Body>, max_message: usize) -> Request<Body> {
-    if request.headers().get("grpc-encoding").is_none_or(|encoding| encoding != "gzip") {
+    if request
+        .headers()
+        .get("grpc-encoding")
+        .is_none_or(|encoding| encoding != "gzip")
+    {
         return request;
     }
     request.headers_mut().remove("grpc-encoding");
-    request.map(|inner| Body::new(Inflate { inner, packed: BytesMut::new(), max_message, trailers: None, ended: false }))
+    request.map(|inner| {
+        Body::new(Inflate {
+            inner,
+            packed: BytesMut::new(),
+            max_message,
+            trailers: None,
+            ended: false,
+        })
+    })
 }
 
 struct Inflate {
@@ -36,9 +48,15 @@ struct Inflate {
 impl Inflate {
     /// The next whole message, unpacked, with its prefix.
     fn next(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some(&[flags, a, b, c, d]) = self.packed.first_chunk::<PREFIX>() else { return Ok(None) };
+        let Some(&[flags, a, b, c, d]) = self.packed.first_chunk::<PREFIX>() else {
+            return Ok(None);
+        };
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
-        let too_large = || Status::from(Error::RequestTooLarge { limit: self.max_message });
+        let too_large = || {
+            Status::from(Error::RequestTooLarge {
+                limit: self.max_message,
+            })
+        };
         if length > self.max_message {
             return Err(too_large());
         }
@@ -57,7 +75,10 @@ impl Inflate {
             .read_to_end(&mut plain)
             .map_err(|_| Status::invalid_argument("a message is not gzip"))?;
         if plain.len() > self.max_message {
-            return Err(Error::RequestTooLarge { limit: self.max_message }.into());
+            return Err(Error::RequestTooLarge {
+                limit: self.max_message,
+            }
+            .into());
         }
         Ok(Some(framed(&plain)))
     }
@@ -76,7 +97,10 @@ impl http_body::Body for Inflate {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         loop {
             match self.next() {
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(Frame::data(message)))),

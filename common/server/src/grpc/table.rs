@@ -65,7 +65,12 @@ impl Service<Request<Body>> for Table {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let service = request.uri().path().get(1..).and_then(|path| path.split('/').next()).unwrap_or_default();
+        let service = request
+            .uri()
+            .path()
+            .get(1..)
+            .and_then(|path| path.split('/').next())
+            .unwrap_or_default();
         match self.0.get(service) {
             Some(service) => Either::Left(service.call(request)),
             None => {

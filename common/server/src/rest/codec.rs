@@ -32,7 +32,8 @@ impl Encoder for DynamicEncoder {
     type Error = Status;
 
     fn encode(&mut self, item: DynamicMessage, dst: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        item.encode(dst).map_err(|error| Status::internal(error.to_string()))
+        item.encode(dst)
+            .map_err(|error| Status::internal(error.to_string()))
     }
 }
 
@@ -44,6 +45,8 @@ impl Decoder for DynamicDecoder {
     type Error = Status;
 
     fn decode(&mut self, src: &mut DecodeBuf<'_>) -> Result<Option<DynamicMessage>, Status> {
-        DynamicMessage::decode(self.0.clone(), src).map(Some).map_err(|error| Status::internal(error.to_string()))
+        DynamicMessage::decode(self.0.clone(), src)
+            .map(Some)
+            .map_err(|error| Status::internal(error.to_string()))
     }
 }

@@ -31,7 +31,10 @@ fn methods(methods: &[Method]) -> String {
 }
 
 fn fields(violations: &[FieldViolation]) -> String {
-    let shown = violations.iter().take(5).map(|v| format!("{}: {}", v.field, v.description));
+    let shown = violations
+        .iter()
+        .take(5)
+        .map(|v| format!("{}: {}", v.field, v.description));
     shown.collect::<Vec<_>>().join("; ")
 }
 
@@ -41,9 +44,11 @@ impl ErrorExt for Error {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Method(_) => ErrorKind::Unimplemented,
             Self::TooLarge { .. } => ErrorKind::ResourceExhausted,
-            Self::MediaType(_) | Self::Unreadable(_) | Self::Syntax(_) | Self::Invalid(_) | Self::Header(_) => {
-                ErrorKind::InvalidArgument
-            }
+            Self::MediaType(_)
+            | Self::Unreadable(_)
+            | Self::Syntax(_)
+            | Self::Invalid(_)
+            | Self::Header(_) => ErrorKind::InvalidArgument,
         }
     }
 
@@ -116,7 +121,10 @@ pub(crate) fn problem_json(status: &Status) -> String {
 fn respond(status: StatusCode, problem: &Problem) -> Response {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
-    if let Some(after) = problem.retry_after_header().and_then(|after| HeaderValue::from_str(&after).ok()) {
+    if let Some(after) = problem
+        .retry_after_header()
+        .and_then(|after| HeaderValue::from_str(&after).ok())
+    {
         headers.insert(RETRY_AFTER, after);
     }
     if status == StatusCode::UNAUTHORIZED {

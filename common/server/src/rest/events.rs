@@ -24,13 +24,22 @@ pub(crate) fn stream(messages: Streaming<DynamicMessage>) -> Response {
         match messages.message().await {
             Ok(Some(message)) => Some((Ok::<_, Infallible>(event(&message)), Some(messages))),
             Ok(None) => None,
-            Err(status) => Some((Ok(Event::default().event("error").data(problem_json(&status))), None)),
+            Err(status) => Some((
+                Ok(Event::default().event("error").data(problem_json(&status))),
+                None,
+            )),
         }
     });
-    let mut response = Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
+    let mut response = Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response();
+    response
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-transform"));
     // nginx buffers answers unless told not to.
-    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
@@ -38,7 +47,9 @@ fn event(message: &DynamicMessage) -> Event {
     let event = Event::default();
     let event = match message.get_field_by_name("cursor").as_deref() {
         // An id with a line break would end the line early; the browser would send back a part of it.
-        Some(Value::String(cursor)) if !cursor.is_empty() && !cursor.contains(['\n', '\r', '\0']) => event.id(cursor),
+        Some(Value::String(cursor)) if !cursor.is_empty() && !cursor.contains(['\n', '\r', '\0']) => {
+            event.id(cursor)
+        }
         Some(Value::I64(cursor)) => event.id(cursor.to_string()),
         Some(Value::U64(cursor)) => event.id(cursor.to_string()),
         _ => event,

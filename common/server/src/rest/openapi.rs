@@ -68,8 +68,17 @@ fn operation(
     let rpc = &route.rpc;
     let service = rpc.parent_service();
     let description = comments.of(rpc.parent_file().name(), rpc.path());
-    let summary = description.split_inclusive('.').next().unwrap_or_default().trim_end_matches('.').to_owned();
-    let bound: Vec<&FieldDescriptor> = route.variables.iter().filter_map(|fields| fields.first()).collect();
+    let summary = description
+        .split_inclusive('.')
+        .next()
+        .unwrap_or_default()
+        .trim_end_matches('.')
+        .to_owned();
+    let bound: Vec<&FieldDescriptor> = route
+        .variables
+        .iter()
+        .filter_map(|fields| fields.first())
+        .collect();
     if !matches!(route.body, Body::Whole) {
         for field in rpc.input().fields() {
             let in_body = matches!(&route.body, Body::Field(body) if *body == field);
@@ -114,7 +123,8 @@ fn operation(
         Body::Field(field) => Some(schemas.field(field)),
     };
     if let Some(schema) = body {
-        operation["requestBody"] = json!({"required": true, "content": {"application/json": {"schema": schema}}});
+        operation["requestBody"] =
+            json!({"required": true, "content": {"application/json": {"schema": schema}}});
     }
     operation
 }
@@ -161,8 +171,13 @@ fn path(template: &Template) -> (String, Vec<Value>) {
             }
             continue;
         };
-        let collection = index.checked_sub(1).and_then(|before| template.segments.get(before));
-        let variable = template.variables.iter().find(|v| (v.start..v.end).contains(&index));
+        let collection = index
+            .checked_sub(1)
+            .and_then(|before| template.segments.get(before));
+        let variable = template
+            .variables
+            .iter()
+            .find(|v| (v.start..v.end).contains(&index));
         let mut name = match (collection, variable) {
             (Some(Segment::Literal(collection)), Some(v)) if v.end - v.start > 1 => singular(collection),
             (_, Some(v)) => v.field.join("_"),

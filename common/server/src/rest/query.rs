@@ -10,7 +10,9 @@ use super::json;
 pub(crate) fn parse(query: &str) -> Vec<(String, String)> {
     let decode = |text: &str| {
         let text = text.replace('+', " ");
-        percent_encoding::percent_decode_str(&text).decode_utf8_lossy().into_owned()
+        percent_encoding::percent_decode_str(&text)
+            .decode_utf8_lossy()
+            .into_owned()
     };
     query
         .split('&')
@@ -38,7 +40,9 @@ pub(crate) fn apply(
             if bound.iter().any(|taken| path.starts_with(taken)) {
                 return Err("is set by the path or the body".to_owned());
             }
-            let Some((last, parents)) = path.split_last() else { return Ok(()) };
+            let Some((last, parents)) = path.split_last() else {
+                return Ok(());
+            };
             if repeated && !last.is_list() {
                 return Err("is there twice".to_owned());
             }
@@ -51,14 +55,26 @@ pub(crate) fn apply(
             Ok(())
         });
         if let Err(description) = result {
-            violations.push(FieldViolation { field: name.clone(), description });
+            violations.push(FieldViolation {
+                field: name.clone(),
+                description,
+            });
         }
     }
-    if violations.is_empty() { Ok(()) } else { Err(violations) }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(violations)
+    }
 }
 
 /// Sets the field at the end of a path of messages, making those that are absent; adds to a list.
-pub(crate) fn set(message: &mut DynamicMessage, parents: &[FieldDescriptor], last: &FieldDescriptor, value: Value) {
+pub(crate) fn set(
+    message: &mut DynamicMessage,
+    parents: &[FieldDescriptor],
+    last: &FieldDescriptor,
+    value: Value,
+) {
     let Some((parent, rest)) = parents.split_first() else {
         if let (Value::List(more), Some(list)) = (&value, message.get_field_mut(last).as_list_mut()) {
             list.extend(more.iter().cloned());
@@ -77,15 +93,24 @@ fn resolve(descriptor: &MessageDescriptor, name: &str) -> Result<Vec<FieldDescri
     let mut path = Vec::new();
     for part in name.split('.') {
         let inside = message.take().ok_or("is not a field")?;
-        let field = inside.get_field_by_name(part).or_else(|| inside.get_field_by_json_name(part));
+        let field = inside
+            .get_field_by_name(part)
+            .or_else(|| inside.get_field_by_json_name(part));
         let Some(field) = field else {
-            return Err(format!("is not a parameter{}", json::nearest_field(&inside, part)));
+            return Err(format!(
+                "is not a parameter{}",
+                json::nearest_field(&inside, part)
+            ));
         };
         if field.is_map() {
             return Err("is a map, which a query cannot carry".to_owned());
         }
         if !field.is_list() {
-            message = field.kind().as_message().filter(|kind| !kind.full_name().starts_with("google.protobuf.")).cloned();
+            message = field
+                .kind()
+                .as_message()
+                .filter(|kind| !kind.full_name().starts_with("google.protobuf."))
+                .cloned();
         }
         path.push(field);
     }
@@ -96,7 +121,10 @@ fn resolve(descriptor: &MessageDescriptor, name: &str) -> Result<Vec<FieldDescri
 }
 
 fn is_message(field: &FieldDescriptor) -> bool {
-    field.kind().as_message().is_some_and(|kind| !kind.full_name().starts_with("google.protobuf."))
+    field
+        .kind()
+        .as_message()
+        .is_some_and(|kind| !kind.full_name().starts_with("google.protobuf."))
 }
 
 /// The JSON value that a text stands for. Proto3 JSON reads numbers from strings; booleans and enum numbers it does not.
@@ -129,8 +157,11 @@ mod tests {
 
     #[test]
     fn scalars_are_read_and_decoded() {
-        let request: ListEventsRequest =
-            read("marquee.events.v1.ListEventsRequest", "page_size=5&filter=state+%3D+LIVE&orderBy=create_time").unwrap();
+        let request: ListEventsRequest = read(
+            "marquee.events.v1.ListEventsRequest",
+            "page_size=5&filter=state+%3D+LIVE&orderBy=create_time",
+        )
+        .unwrap();
         assert_eq!((request.page_size, request.filter.as_str()), (5, "state = LIVE"));
         assert_eq!(request.order_by, "create_time");
     }
@@ -153,9 +184,13 @@ mod tests {
 
     #[test]
     fn an_unknown_parameter_names_the_nearest_known() {
-        let violations = read::<ListEventsRequest>("marquee.events.v1.ListEventsRequest", "pagesize=5").unwrap_err();
+        let violations =
+            read::<ListEventsRequest>("marquee.events.v1.ListEventsRequest", "pagesize=5").unwrap_err();
         assert_eq!(violations[0].field, "pagesize");
-        assert_eq!(violations[0].description, "is not a parameter, did you mean \"page_size\"?");
+        assert_eq!(
+            violations[0].description,
+            "is not a parameter, did you mean \"page_size\"?"
+        );
     }
 
     #[test]
@@ -165,7 +200,8 @@ mod tests {
             ("page_size=1&page_size=2", "page_size"),
             ("page_size.x=1", "page_size.x"),
         ] {
-            let violations = read::<ListEventsRequest>("marquee.events.v1.ListEventsRequest", query).unwrap_err();
+            let violations =
+                read::<ListEventsRequest>("marquee.events.v1.ListEventsRequest", query).unwrap_err();
             assert_eq!(violations[0].field, field, "{query}");
         }
         assert!(read::<UpdateEventRequest>("marquee.events.v1.UpdateEventRequest", "event=x").is_err());

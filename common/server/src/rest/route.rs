@@ -1,7 +1,9 @@
 use http::Method;
 use http::uri::PathAndQuery;
 use marquee_proto::DESCRIPTORS;
-use prost_reflect::{DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value};
+use prost_reflect::{
+    DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value,
+};
 
 use super::template::{Template, TemplateError};
 
@@ -38,7 +40,11 @@ pub enum RouteError {
     #[error("{rpc}: {problem}")]
     Unsupported { rpc: String, problem: &'static str },
     #[error("{first} and {second} have the same path {template:?}")]
-    Duplicate { first: String, second: String, template: String },
+    Duplicate {
+        first: String,
+        second: String,
+        template: String,
+    },
 }
 
 /// The routes of some services, most particular first.
@@ -60,7 +66,10 @@ impl Routes {
             return Ok(Self(Vec::new()));
         };
         let mut routes: Vec<Route> = Vec::new();
-        for service in services.into_iter().filter_map(|name| DESCRIPTORS.get_service_by_name(name)) {
+        for service in services
+            .into_iter()
+            .filter_map(|name| DESCRIPTORS.get_service_by_name(name))
+        {
             for rpc in service.methods() {
                 for route in bindings(&http, &rpc)? {
                     let same = routes.iter().find(|other| {
@@ -85,7 +94,11 @@ impl Routes {
 
     /// HEAD finds what GET finds.
     pub(crate) fn find(&self, method: &Method, path: &str) -> Found<'_> {
-        let wanted = if method == Method::HEAD { &Method::GET } else { method };
+        let wanted = if method == Method::HEAD {
+            &Method::GET
+        } else {
+            method
+        };
         let mut others = Vec::new();
         for route in &self.0 {
             if let Some(values) = route.template.capture(path) {
@@ -97,7 +110,11 @@ impl Routes {
                 }
             }
         }
-        if others.is_empty() { Found::Nothing } else { Found::OtherMethod(others) }
+        if others.is_empty() {
+            Found::Nothing
+        } else {
+            Found::OtherMethod(others)
+        }
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
@@ -111,7 +128,9 @@ fn bindings(http: &ExtensionDescriptor, rpc: &MethodDescriptor) -> Result<Vec<Ro
         return Ok(Vec::new());
     }
     let rule = options.get_extension(http).into_owned();
-    let Value::Message(rule) = rule else { return Ok(Vec::new()) };
+    let Value::Message(rule) = rule else {
+        return Ok(Vec::new());
+    };
     let mut routes = vec![binding(&rule, rpc)?];
     if let Some(more) = rule.get_field_by_name("additional_bindings")
         && let Some(more) = more.as_list()
@@ -125,9 +144,14 @@ fn bindings(http: &ExtensionDescriptor, rpc: &MethodDescriptor) -> Result<Vec<Ro
 
 fn binding(rule: &DynamicMessage, rpc: &MethodDescriptor) -> Result<Route, RouteError> {
     let text = |field: &str| {
-        rule.get_field_by_name(field).and_then(|value| value.as_str().map(str::to_owned)).filter(|text| !text.is_empty())
+        rule.get_field_by_name(field)
+            .and_then(|value| value.as_str().map(str::to_owned))
+            .filter(|text| !text.is_empty())
     };
-    let unsupported = |problem| RouteError::Unsupported { rpc: rpc.full_name().to_owned(), problem };
+    let unsupported = |problem| RouteError::Unsupported {
+        rpc: rpc.full_name().to_owned(),
+        problem,
+    };
     let (method, template) = [
         (Method::GET, "get"),
         (Method::PUT, "put"),
@@ -147,8 +171,10 @@ fn binding(rule: &DynamicMessage, rpc: &MethodDescriptor) -> Result<Route, Route
     if text("response_body").is_some() {
         return Err(unsupported("response_body is not supported"));
     }
-    let template = Template::parse(&template)
-        .map_err(|source| RouteError::Template { rpc: rpc.full_name().to_owned(), source })?;
+    let template = Template::parse(&template).map_err(|source| RouteError::Template {
+        rpc: rpc.full_name().to_owned(),
+        source,
+    })?;
     let variables = template
         .variables
         .iter()
@@ -162,11 +188,21 @@ fn binding(rule: &DynamicMessage, rpc: &MethodDescriptor) -> Result<Route, Route
     let grpc_path = format!("/{}/{}", rpc.parent_service().full_name(), rpc.name())
         .parse()
         .map_err(|_| unsupported("its name makes no path"))?;
-    Ok(Route { method, template, variables, body, rpc: rpc.clone(), grpc_path })
+    Ok(Route {
+        method,
+        template,
+        variables,
+        body,
+        rpc: rpc.clone(),
+        grpc_path,
+    })
 }
 
 fn resolve(rpc: &MethodDescriptor, path: &[String]) -> Result<Vec<FieldDescriptor>, RouteError> {
-    let unknown = || RouteError::UnknownField { rpc: rpc.full_name().to_owned(), field: path.join(".") };
+    let unknown = || RouteError::UnknownField {
+        rpc: rpc.full_name().to_owned(),
+        field: path.join("."),
+    };
     let mut message = Some(rpc.input());
     let mut fields = Vec::with_capacity(path.len());
     for name in path {
@@ -180,11 +216,17 @@ fn resolve(rpc: &MethodDescriptor, path: &[String]) -> Result<Vec<FieldDescripto
     }
 }
 
-fn field_named(rpc: &MethodDescriptor, message: &MessageDescriptor, name: &str) -> Result<FieldDescriptor, RouteError> {
-    message.get_field_by_name(name).ok_or_else(|| RouteError::UnknownField {
-        rpc: rpc.full_name().to_owned(),
-        field: name.to_owned(),
-    })
+fn field_named(
+    rpc: &MethodDescriptor,
+    message: &MessageDescriptor,
+    name: &str,
+) -> Result<FieldDescriptor, RouteError> {
+    message
+        .get_field_by_name(name)
+        .ok_or_else(|| RouteError::UnknownField {
+            rpc: rpc.full_name().to_owned(),
+            field: name.to_owned(),
+        })
 }
 
 #[cfg(test)]
@@ -192,8 +234,15 @@ mod tests {
     use super::*;
 
     fn routes() -> Routes {
-        Routes::of(DESCRIPTORS.services().map(|service| service.full_name().to_owned()).collect::<Vec<_>>().iter().map(String::as_str))
-            .unwrap()
+        Routes::of(
+            DESCRIPTORS
+                .services()
+                .map(|service| service.full_name().to_owned())
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str),
+        )
+        .unwrap()
     }
 
     fn rpc(method: Method, path: &str) -> Option<String> {
@@ -205,16 +254,31 @@ mod tests {
 
     #[test]
     fn every_annotation_of_the_product_makes_a_route() {
-        assert_eq!(rpc(Method::GET, "/v1/channels/c/events/e").as_deref(), Some("GetEvent"));
-        assert_eq!(rpc(Method::GET, "/v1/channels/c/events/e:watch").as_deref(), Some("WatchEvent"));
-        assert_eq!(rpc(Method::POST, "/v1/channels/c/events/e:cancel").as_deref(), Some("CancelEvent"));
-        assert_eq!(rpc(Method::PATCH, "/v1/channels/c/events/e").as_deref(), Some("UpdateEvent"));
+        assert_eq!(
+            rpc(Method::GET, "/v1/channels/c/events/e").as_deref(),
+            Some("GetEvent")
+        );
+        assert_eq!(
+            rpc(Method::GET, "/v1/channels/c/events/e:watch").as_deref(),
+            Some("WatchEvent")
+        );
+        assert_eq!(
+            rpc(Method::POST, "/v1/channels/c/events/e:cancel").as_deref(),
+            Some("CancelEvent")
+        );
+        assert_eq!(
+            rpc(Method::PATCH, "/v1/channels/c/events/e").as_deref(),
+            Some("UpdateEvent")
+        );
         assert_eq!(rpc(Method::HEAD, "/v1/channels/c").as_deref(), Some("GetChannel"));
     }
 
     #[test]
     fn an_additional_binding_leads_to_the_same_rpc() {
-        assert_eq!(rpc(Method::GET, "/v1/channels/c/events").as_deref(), Some("ListEvents"));
+        assert_eq!(
+            rpc(Method::GET, "/v1/channels/c/events").as_deref(),
+            Some("ListEvents")
+        );
         assert_eq!(rpc(Method::GET, "/v1/events").as_deref(), Some("ListEvents"));
     }
 
@@ -226,6 +290,9 @@ mod tests {
         };
         methods.sort_by_key(ToString::to_string);
         assert_eq!(methods, [Method::GET, Method::POST]);
-        assert!(matches!(routes.find(&Method::GET, "/v2/channels"), Found::Nothing));
+        assert!(matches!(
+            routes.find(&Method::GET, "/v2/channels"),
+            Found::Nothing
+        ));
     }
 }

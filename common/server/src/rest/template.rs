@@ -36,10 +36,19 @@ pub struct TemplateError {
 
 impl Template {
     pub(crate) fn parse(template: &str) -> Result<Self, TemplateError> {
-        let refuse = |problem| TemplateError { template: template.to_owned(), problem };
-        let rest = template.strip_prefix('/').ok_or_else(|| refuse("must start with '/'"))?;
+        let refuse = |problem| TemplateError {
+            template: template.to_owned(),
+            problem,
+        };
+        let rest = template
+            .strip_prefix('/')
+            .ok_or_else(|| refuse("must start with '/'"))?;
         let (path, verb) = split_verb(rest);
-        let mut parsed = Self { segments: Vec::new(), variables: Vec::new(), verb: verb.map(str::to_owned) };
+        let mut parsed = Self {
+            segments: Vec::new(),
+            variables: Vec::new(),
+            verb: verb.map(str::to_owned),
+        };
         let mut left = path;
         loop {
             left = if let Some(inner) = left.strip_prefix('{') {
@@ -57,7 +66,10 @@ impl Template {
                 None => return Err(refuse("a variable must fill whole segments")),
             }
         }
-        let rest_at = parsed.segments.iter().position(|segment| *segment == Segment::Rest);
+        let rest_at = parsed
+            .segments
+            .iter()
+            .position(|segment| *segment == Segment::Rest);
         if rest_at.is_some_and(|at| at + 1 != parsed.segments.len()) {
             return Err(refuse("'**' may only stand at the end"));
         }
@@ -69,7 +81,9 @@ impl Template {
             "" => return Err("has an empty segment"),
             "*" => Segment::One,
             "**" => Segment::Rest,
-            literal if literal.contains(['{', '}', '*']) => return Err("has a '{', '}' or '*' within a segment"),
+            literal if literal.contains(['{', '}', '*']) => {
+                return Err("has a '{', '}' or '*' within a segment");
+            }
             literal => Segment::Literal(literal.to_owned()),
         });
         Ok(())
@@ -115,9 +129,17 @@ impl Template {
             }
         }
         let values = self.variables.iter().map(|variable| {
-            let end = if open && variable.end == self.segments.len() { parts.len() } else { variable.end };
+            let end = if open && variable.end == self.segments.len() {
+                parts.len()
+            } else {
+                variable.end
+            };
             let taken = parts.get(variable.start..end).unwrap_or_default();
-            taken.iter().map(|part| decode(part)).collect::<Option<Vec<_>>>().map(|parts| parts.join("/"))
+            taken
+                .iter()
+                .map(|part| decode(part))
+                .collect::<Option<Vec<_>>>()
+                .map(|parts| parts.join("/"))
         });
         values.collect()
     }
@@ -147,7 +169,11 @@ fn decode(part: &str) -> Option<String> {
         return Some(part.to_owned());
     }
     let decoded = percent_encoding::percent_decode_str(part).decode_utf8().ok()?;
-    Some(if decoded.contains('/') { part.to_owned() } else { decoded.into_owned() })
+    Some(if decoded.contains('/') {
+        part.to_owned()
+    } else {
+        decoded.into_owned()
+    })
 }
 
 #[cfg(test)]
@@ -164,16 +190,25 @@ mod tests {
             capture("/v1/{name=channels/*/events/*}", "/v1/channels/c1/events/e1").unwrap(),
             ["channels/c1/events/e1"]
         );
-        assert_eq!(capture("/v1/{name=channels/*}", "/v1/channels/c1/events/e1"), None);
+        assert_eq!(
+            capture("/v1/{name=channels/*}", "/v1/channels/c1/events/e1"),
+            None
+        );
         assert_eq!(capture("/v1/{name=channels/*}", "/v1/accounts/c1"), None);
         assert_eq!(capture("/v1/{name=channels/*}", "/v1/channels/"), None);
     }
 
     #[test]
     fn the_verb_stands_after_the_last_segment() {
-        assert_eq!(capture("/v1/{name=channels/*}:cancel", "/v1/channels/c1:cancel").unwrap(), ["channels/c1"]);
+        assert_eq!(
+            capture("/v1/{name=channels/*}:cancel", "/v1/channels/c1:cancel").unwrap(),
+            ["channels/c1"]
+        );
         assert_eq!(capture("/v1/{name=channels/*}:cancel", "/v1/channels/c1"), None);
-        assert_eq!(capture("/v1/search:suggest", "/v1/search:suggest").unwrap(), Vec::<String>::new());
+        assert_eq!(
+            capture("/v1/search:suggest", "/v1/search:suggest").unwrap(),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
@@ -191,14 +226,21 @@ mod tests {
 
     #[test]
     fn segments_are_decoded_but_never_split() {
-        assert_eq!(capture("/v1/{name=channels/*}", "/v1/channels/%40caf%C3%A9").unwrap(), ["channels/@café"]);
-        assert_eq!(capture("/v1/{name=channels/*}", "/v1/channels/a%2Fb").unwrap(), ["channels/a%2Fb"]);
+        assert_eq!(
+            capture("/v1/{name=channels/*}", "/v1/channels/%40caf%C3%A9").unwrap(),
+            ["channels/@café"]
+        );
+        assert_eq!(
+            capture("/v1/{name=channels/*}", "/v1/channels/a%2Fb").unwrap(),
+            ["channels/a%2Fb"]
+        );
         assert_eq!(capture("/v1/{name=channels/*}", "/v1/channels/%ff"), None);
     }
 
     #[test]
     fn literals_come_before_wildcards() {
-        let mut templates = ["/v1/{a=**}", "/v1/{a}", "/v1/me", "/v1/{a}:do"].map(|t| Template::parse(t).unwrap());
+        let mut templates =
+            ["/v1/{a=**}", "/v1/{a}", "/v1/me", "/v1/{a}:do"].map(|t| Template::parse(t).unwrap());
         templates.sort_by_key(Template::rank);
         assert_eq!(templates[0].verb.as_deref(), Some("do"));
         assert_eq!(templates[1].segments[1], Segment::Literal("me".to_owned()));
@@ -207,7 +249,15 @@ mod tests {
 
     #[test]
     fn ill_formed_templates_are_refused() {
-        for template in ["v1", "/v1//x", "/v1/{name", "/v1/{=a}", "/v1/{name}x", "/v1/**/x", "/v1/a*"] {
+        for template in [
+            "v1",
+            "/v1//x",
+            "/v1/{name",
+            "/v1/{=a}",
+            "/v1/{name}x",
+            "/v1/**/x",
+            "/v1/a*",
+        ] {
             assert!(Template::parse(template).is_err(), "{template}");
         }
     }

@@ -24,7 +24,9 @@ fn service() -> Service {
 async fn a_shutdown_lets_what_is_in_flight_end_and_ends_streams() {
     let server = start();
     let mut events = EventServiceClient::new(server.channel().await);
-    let request = WatchEventRequest { name: "channels/c1/events/e1".to_owned() };
+    let request = WatchEventRequest {
+        name: "channels/c1/events/e1".to_owned(),
+    };
     let mut stream = events.watch_event(request).await.unwrap().into_inner();
     stream.message().await.unwrap();
 
@@ -41,7 +43,9 @@ async fn a_shutdown_lets_what_is_in_flight_end_and_ends_streams() {
 #[tokio::test]
 async fn a_shutdown_ends_event_streams_of_http() {
     let server = start();
-    let response = server.open("GET", "/v1/channels/c1/events/e1:watch", &[], "").await;
+    let response = server
+        .open("GET", "/v1/channels/c1/events/e1:watch", &[], "")
+        .await;
     server.shutdown.cancel();
     let text = response.into_body().collect().await.unwrap().to_bytes();
     assert!(String::from_utf8_lossy(&text).contains("SHUTTING_DOWN"));
@@ -50,17 +54,24 @@ async fn a_shutdown_ends_event_streams_of_http() {
 
 #[tokio::test]
 async fn what_does_not_end_is_dropped_after_the_limit() {
-    let limits = Limits { drain: Duration::from_millis(100), ..Limits::default() };
+    let limits = Limits {
+        drain: Duration::from_millis(100),
+        ..Limits::default()
+    };
     let server = start_with(vec![service()], limits);
     let mut events = EventServiceClient::new(server.channel().await);
-    let slow = GetEventRequest { name: "channels/c1/events/slow".to_owned() };
+    let slow = GetEventRequest {
+        name: "channels/c1/events/slow".to_owned(),
+    };
     let waiting = tokio::spawn(async move { events.get_event(slow).await });
-    while !server.get("/metrics").await.text.contains("rpc_server") && !waiting.is_finished() {
-        tokio::task::yield_now().await;
-        break;
-    }
+    // The request is on its way before the answer to this one.
+    server.get("/healthz").await;
     server.shutdown.cancel();
-    tokio::time::timeout(Duration::from_secs(5), server.running).await.unwrap().unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(5), server.running)
+        .await
+        .unwrap()
+        .unwrap()
+        .unwrap();
     assert!(waiting.await.unwrap().is_err());
 }
 
@@ -74,17 +85,31 @@ async fn an_early_end_of_a_task_stops_everything() {
     };
     let service = Service::new(face(), stop.clone())
         .task("outbox", other)
-        .task("consumer", async { Err(std::io::Error::other("the log is gone")) });
-    let error = start_with(vec![service], Limits::default()).running.await.unwrap().unwrap_err();
+        .task("consumer", async {
+            Err(std::io::Error::other("the log is gone"))
+        });
+    let error = start_with(vec![service], Limits::default())
+        .running
+        .await
+        .unwrap()
+        .unwrap_err();
     assert_eq!(error.to_string(), "task consumer failed: the log is gone");
     assert!(stop.is_cancelled());
 
     let service = self::service().task("reaper", async { Ok::<_, std::io::Error>(()) });
-    let error = start_with(vec![service], Limits::default()).running.await.unwrap().unwrap_err();
+    let error = start_with(vec![service], Limits::default())
+        .running
+        .await
+        .unwrap()
+        .unwrap_err();
     assert!(matches!(error, Error::Ended { task: "reaper" }), "{error}");
 
     let service = self::service().task("fold", async { panic!("a bug") as Result<(), std::io::Error> });
-    let error = start_with(vec![service], Limits::default()).running.await.unwrap().unwrap_err();
+    let error = start_with(vec![service], Limits::default())
+        .running
+        .await
+        .unwrap()
+        .unwrap_err();
     assert_eq!(error.to_string(), "task fold panicked");
 }
 
@@ -96,19 +121,37 @@ async fn it_is_not_serving_before_tasks_are_told_to_stop() {
         told.cancelled().await;
         Ok::<_, std::io::Error>(())
     });
-    let limits = Limits { drain_delay: Duration::from_secs(60), ..Limits::default() };
+    let limits = Limits {
+        drain_delay: Duration::from_secs(60),
+        ..Limits::default()
+    };
     let server = start_with(vec![service], limits);
     let mut health = HealthClient::new(server.channel().await);
-    let mut watched = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
-    assert_eq!(watched.message().await.unwrap().unwrap().status, ServingStatus::Serving as i32);
+    let mut watched = health
+        .watch(HealthCheckRequest::default())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        watched.message().await.unwrap().unwrap().status,
+        ServingStatus::Serving as i32
+    );
 
     server.shutdown.cancel();
 
-    assert_eq!(watched.message().await.unwrap().unwrap().status, ServingStatus::NotServing as i32);
+    assert_eq!(
+        watched.message().await.unwrap().unwrap().status,
+        ServingStatus::NotServing as i32
+    );
     assert_eq!(server.get("/readyz").await.status, 503);
     assert_eq!(server.get("/healthz").await.status, 200);
-    let request = GetEventRequest { name: "channels/c1/events/e1".to_owned() };
-    EventServiceClient::new(server.channel().await).get_event(request).await.unwrap();
+    let request = GetEventRequest {
+        name: "channels/c1/events/e1".to_owned(),
+    };
+    EventServiceClient::new(server.channel().await)
+        .get_event(request)
+        .await
+        .unwrap();
     assert!(!stop.is_cancelled(), "consumers go on during the delay");
     server.running.abort();
 }
@@ -117,11 +160,23 @@ async fn it_is_not_serving_before_tasks_are_told_to_stop() {
 async fn readiness_names_what_fails() {
     let broken = Arc::new(AtomicBool::new(false));
     let check = Arc::clone(&broken);
-    let face = face().ready("store", || async { Ok(()) }.boxed()).merge(Face::new("search").ready("index", move || {
-        let broken = check.load(Ordering::Relaxed);
-        async move { if broken { Err("the index is locked".to_owned()) } else { Ok(()) } }.boxed()
-    }));
-    let server = start_with(vec![Service::new(face, CancellationToken::new())], Limits::default());
+    let face = face()
+        .ready("store", || async { Ok(()) }.boxed())
+        .merge(Face::new("search").ready("index", move || {
+            let broken = check.load(Ordering::Relaxed);
+            async move {
+                if broken {
+                    Err("the index is locked".to_owned())
+                } else {
+                    Ok(())
+                }
+            }
+            .boxed()
+        }));
+    let server = start_with(
+        vec![Service::new(face, CancellationToken::new())],
+        Limits::default(),
+    );
     assert_eq!(server.get("/readyz").await.status, 200);
 
     broken.store(true, Ordering::Relaxed);
@@ -135,15 +190,32 @@ async fn readiness_names_what_fails() {
 
 #[tokio::test]
 async fn grpc_health_tells_each_service_apart() {
-    let face = face().merge(Face::new("other")).ready("store", || async { Err("gone".to_owned()) }.boxed());
-    let server = start_with(vec![Service::new(face, CancellationToken::new())], Limits::default());
+    let face = face()
+        .merge(Face::new("other"))
+        .ready("store", || async { Err("gone".to_owned()) }.boxed());
+    let server = start_with(
+        vec![Service::new(face, CancellationToken::new())],
+        Limits::default(),
+    );
     let mut health = HealthClient::new(server.channel().await);
-    let service = |name: &str| HealthCheckRequest { service: name.to_owned() };
+    let service = |name: &str| HealthCheckRequest {
+        service: name.to_owned(),
+    };
     // "other" has no RPCs, so that its broken store makes none of these unready.
-    let mut watched = health.watch(service("marquee.events.v1.EventService")).await.unwrap().into_inner();
+    let mut watched = health
+        .watch(service("marquee.events.v1.EventService"))
+        .await
+        .unwrap()
+        .into_inner();
     while watched.message().await.unwrap().unwrap().status != ServingStatus::Serving as i32 {}
-    assert_eq!(health.check(service("")).await.unwrap().into_inner().status, ServingStatus::Serving as i32);
-    assert_eq!(health.check(service("nobody")).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(
+        health.check(service("")).await.unwrap().into_inner().status,
+        ServingStatus::Serving as i32
+    );
+    assert_eq!(
+        health.check(service("nobody")).await.unwrap_err().code(),
+        Code::NotFound
+    );
 }
 
 #[tokio::test]
@@ -158,5 +230,10 @@ async fn an_address_in_use_is_named() {
     let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let error = Listener::bind(listener.local_addr()).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
-    assert!(error.to_string().starts_with(&format!("cannot listen on {}", listener.local_addr())), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with(&format!("cannot listen on {}", listener.local_addr())),
+        "{error}"
+    );
 }

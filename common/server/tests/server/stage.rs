@@ -36,72 +36,126 @@ pub(crate) struct Stage;
 
 #[tonic::async_trait]
 impl EventService for Stage {
-    async fn create_event(&self, request: Request<CreateEventRequest>) -> Result<Response<CreateEventResponse>, Status> {
+    async fn create_event(
+        &self,
+        request: Request<CreateEventRequest>,
+    ) -> Result<Response<CreateEventResponse>, Status> {
         let owner = principal(&request).id();
         let request = request.into_inner();
         let mut event = request.event.unwrap_or_default();
         if event.title.is_empty() {
-            return Err(marquee_error::ErrorExt::to_status(&invalid("event.title", "must not be empty")));
+            return Err(marquee_error::ErrorExt::to_status(&invalid(
+                "event.title",
+                "must not be empty",
+            )));
         }
         event.name = format!("{}/events/e1", request.parent);
         event.etag = format!("{owner} {}", request.request_id);
         Ok(Response::new(CreateEventResponse { event: Some(event) }))
     }
 
-    async fn get_event(&self, request: Request<GetEventRequest>) -> Result<Response<GetEventResponse>, Status> {
+    async fn get_event(
+        &self,
+        request: Request<GetEventRequest>,
+    ) -> Result<Response<GetEventResponse>, Status> {
         let remaining = marquee_server::remaining(&request);
         let header = |name: &str| {
-            request.metadata().get(name).and_then(|value| value.to_str().ok()).unwrap_or("-").to_owned()
+            request
+                .metadata()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or("-")
+                .to_owned()
         };
         let name = request.get_ref().name.clone();
-        let mut event = Event { name: name.clone(), title: "Owls".to_owned(), ..Event::default() };
+        let mut event = Event {
+            name: name.clone(),
+            title: "Owls".to_owned(),
+            ..Event::default()
+        };
         match name.rsplit('/').next().unwrap_or_default() {
             "slow" => std::future::pending().await,
             "large" => event.description = "x".repeat(5 << 20),
-            "budget" => event.description = format!("{}", remaining.map_or(-1, |left| left.as_millis() as i64)),
+            "budget" => {
+                event.description = format!("{}", remaining.map_or(-1, |left| left.as_millis() as i64))
+            }
             "headers" => {
-                event.tags = ["user-agent", "x-forwarded-for", "accept-language", "cookie"].map(header).to_vec();
+                event.tags = ["user-agent", "x-forwarded-for", "accept-language", "cookie"]
+                    .map(header)
+                    .to_vec();
             }
             "missing" => return Err(Status::not_found("event was not found")),
             "busy" => {
                 let mut details = tonic_types::ErrorDetails::new();
                 details.set_retry_info(Some(Duration::from_secs(3)));
                 use tonic_types::StatusExt as _;
-                return Err(Status::with_error_details(tonic::Code::Unavailable, "later", details));
+                return Err(Status::with_error_details(
+                    tonic::Code::Unavailable,
+                    "later",
+                    details,
+                ));
             }
             _ => {}
         }
         Ok(Response::new(GetEventResponse { event: Some(event) }))
     }
 
-    async fn list_events(&self, request: Request<ListEventsRequest>) -> Result<Response<ListEventsResponse>, Status> {
+    async fn list_events(
+        &self,
+        request: Request<ListEventsRequest>,
+    ) -> Result<Response<ListEventsResponse>, Status> {
         let request = request.into_inner();
-        let events = (0..request.page_size).map(|n| Event { name: format!("{}/events/{n}", request.parent), ..Event::default() });
-        Ok(Response::new(ListEventsResponse { events: events.collect(), next_page_token: request.filter }))
+        let events = (0..request.page_size).map(|n| Event {
+            name: format!("{}/events/{n}", request.parent),
+            ..Event::default()
+        });
+        Ok(Response::new(ListEventsResponse {
+            events: events.collect(),
+            next_page_token: request.filter,
+        }))
     }
 
-    async fn update_event(&self, request: Request<UpdateEventRequest>) -> Result<Response<UpdateEventResponse>, Status> {
+    async fn update_event(
+        &self,
+        request: Request<UpdateEventRequest>,
+    ) -> Result<Response<UpdateEventResponse>, Status> {
         let request = request.into_inner();
         let mut event = request.event.unwrap_or_default();
         event.etag = request.update_mask.unwrap_or_default().paths.join(" ");
         Ok(Response::new(UpdateEventResponse { event: Some(event) }))
     }
 
-    async fn cancel_event(&self, request: Request<CancelEventRequest>) -> Result<Response<CancelEventResponse>, Status> {
+    async fn cancel_event(
+        &self,
+        request: Request<CancelEventRequest>,
+    ) -> Result<Response<CancelEventResponse>, Status> {
         let CancelEventRequest { name, etag } = request.into_inner();
-        let event = Event { name, etag, state: EventState::Cancelled.into(), ..Event::default() };
+        let event = Event {
+            name,
+            etag,
+            state: EventState::Cancelled.into(),
+            ..Event::default()
+        };
         Ok(Response::new(CancelEventResponse { event: Some(event) }))
     }
 
     type WatchEventStream = Watched<WatchEventResponse>;
 
     /// One message, then silence; `failing` fails after it, `missing` before.
-    async fn watch_event(&self, request: Request<WatchEventRequest>) -> Result<Response<Self::WatchEventStream>, Status> {
+    async fn watch_event(
+        &self,
+        request: Request<WatchEventRequest>,
+    ) -> Result<Response<Self::WatchEventStream>, Status> {
         let name = request.into_inner().name;
         if name.ends_with("/missing") {
             return Err(Status::not_found("event was not found"));
         }
-        let first = Ok(WatchEventResponse { event: Some(Event { name: name.clone(), ..Event::default() }) });
+        let first = Ok(WatchEventResponse {
+            event: Some(Event {
+                name: name.clone(),
+                ..Event::default()
+            }),
+        });
         let rest: Watched<_> = if name.ends_with("/failing") {
             stream::iter([Err(Status::unavailable("the store is gone"))]).boxed()
         } else {
@@ -128,7 +182,9 @@ impl InboxService for Stage {
     }
 
     async fn mark_read(&self, _: Request<MarkReadRequest>) -> Result<Response<MarkReadResponse>, Status> {
-        Ok(Response::new(MarkReadResponse { unread_count: 9_007_199_254_740_993 }))
+        Ok(Response::new(MarkReadResponse {
+            unread_count: 9_007_199_254_740_993,
+        }))
     }
 
     type WatchNotificationsStream = Watched<WatchNotificationsResponse>;
@@ -140,7 +196,11 @@ impl InboxService for Stage {
     ) -> Result<Response<Self::WatchNotificationsStream>, Status> {
         let after: i64 = request.into_inner().cursor.parse().unwrap_or(0);
         let messages = [1, 2].map(|n| {
-            Ok(WatchNotificationsResponse { cursor: (after + n).to_string(), unread_count: n, ..Default::default() })
+            Ok(WatchNotificationsResponse {
+                cursor: (after + n).to_string(),
+                unread_count: n,
+                ..Default::default()
+            })
         });
         Ok(Response::new(stream::iter(messages).boxed()))
     }
@@ -157,10 +217,16 @@ impl BeaconService for Stage {
         while messages.message().await?.is_some() {
             accepted += 1;
         }
-        Ok(Response::new(StreamBeaconsResponse { accepted, ..Default::default() }))
+        Ok(Response::new(StreamBeaconsResponse {
+            accepted,
+            ..Default::default()
+        }))
     }
 
-    async fn send_beacons(&self, _: Request<SendBeaconsRequest>) -> Result<Response<SendBeaconsResponse>, Status> {
+    async fn send_beacons(
+        &self,
+        _: Request<SendBeaconsRequest>,
+    ) -> Result<Response<SendBeaconsResponse>, Status> {
         Ok(Response::new(SendBeaconsResponse::default()))
     }
 }
@@ -180,7 +246,10 @@ pub(crate) fn face() -> Face {
 }
 
 pub(crate) fn start() -> Server {
-    start_with(vec![Service::new(face(), CancellationToken::new())], Limits::default())
+    start_with(
+        vec![Service::new(face(), CancellationToken::new())],
+        Limits::default(),
+    )
 }
 
 pub(crate) fn start_with(services: Vec<Service>, limits: Limits) -> Server {
@@ -190,7 +259,12 @@ pub(crate) fn start_with(services: Vec<Service>, limits: Limits) -> Server {
     let address = listener.local_addr().to_string();
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(run(listener, services, verifier, limits, shutdown.clone()));
-    Server { address, shutdown, running, signer }
+    Server {
+        address,
+        shutdown,
+        running,
+        signer,
+    }
 }
 
 pub(crate) struct Answer {
@@ -211,12 +285,21 @@ impl Answer {
 
 impl Server {
     pub(crate) async fn channel(&self) -> Channel {
-        Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+        Channel::from_shared(format!("http://{}", self.address))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
     }
 
     pub(crate) fn token(&self) -> String {
         let name: AccountName = ACCOUNT.parse().unwrap();
-        self.signer.issue(&Claims::account(&name, Role::Viewer, Timestamp::now(), Duration::from_secs(60)))
+        self.signer.issue(&Claims::account(
+            &name,
+            Role::Viewer,
+            Timestamp::now(),
+            Duration::from_secs(60),
+        ))
     }
 
     /// Sends a request; headers as `name: value`.
@@ -224,7 +307,11 @@ impl Server {
         let response = self.open(method, path, headers, body).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status.as_u16(), headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+        Answer {
+            status: parts.status.as_u16(),
+            headers: parts.headers,
+            text: String::from_utf8_lossy(&bytes).into_owned(),
+        }
     }
 
     pub(crate) async fn open(
@@ -234,13 +321,19 @@ impl Server {
         headers: &[&str],
         body: &str,
     ) -> http::Response<hyper::body::Incoming> {
-        let client: Client<HttpConnector, Full<bytes::Bytes>> = Client::builder(TokioExecutor::new()).build_http();
-        let mut request = http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
+        let client: Client<HttpConnector, Full<bytes::Bytes>> =
+            Client::builder(TokioExecutor::new()).build_http();
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address));
         for header in headers {
             let (name, value) = header.split_once(": ").unwrap();
             request = request.header(name, value);
         }
-        client.request(request.body(Full::from(body.to_owned())).unwrap()).await.unwrap()
+        client
+            .request(request.body(Full::from(body.to_owned())).unwrap())
+            .await
+            .unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {
@@ -249,6 +342,12 @@ impl Server {
 
     pub(crate) async fn post(&self, path: &str, json: &str) -> Answer {
         let authorization = format!("authorization: Bearer {}", self.token());
-        self.send("POST", path, &["content-type: application/json", &authorization], json).await
+        self.send(
+            "POST",
+            path,
+            &["content-type: application/json", &authorization],
+            json,
+        )
+        .await
     }
 }

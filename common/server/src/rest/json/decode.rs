@@ -16,7 +16,9 @@ pub(crate) fn decode(
     json: &JsonValue,
     at: &str,
 ) -> Result<DynamicMessage, Vec<FieldViolation>> {
-    let mut reader = Reader { violations: Vec::new() };
+    let mut reader = Reader {
+        violations: Vec::new(),
+    };
     let message = reader.message(descriptor, json, at, 0);
     match message {
         Some(message) if reader.violations.is_empty() => Ok(message),
@@ -33,7 +35,8 @@ pub(crate) fn leaf(field: &FieldDescriptor, json: &JsonValue) -> Result<Value, S
         return Err(format!("{name:?} is none of {}", known.join(", ")));
     }
     let object = JsonValue::Object([(field.name().to_owned(), json.clone())].into_iter().collect());
-    let message = DynamicMessage::deserialize(field.parent_message().clone(), object).map_err(|e| e.to_string())?;
+    let message =
+        DynamicMessage::deserialize(field.parent_message().clone(), object).map_err(|e| e.to_string())?;
     Ok(message.get_field(field).into_owned())
 }
 
@@ -51,7 +54,10 @@ struct Reader {
 
 impl Reader {
     fn refuse(&mut self, at: &str, description: impl Into<String>) {
-        self.violations.push(FieldViolation { field: at.to_owned(), description: description.into() });
+        self.violations.push(FieldViolation {
+            field: at.to_owned(),
+            description: description.into(),
+        });
     }
 
     fn message(
@@ -77,7 +83,9 @@ impl Reader {
         let mut message = DynamicMessage::new(descriptor.clone());
         for (key, value) in object {
             let path = join(at, key);
-            let field = descriptor.get_field_by_name(key).or_else(|| descriptor.get_field_by_json_name(key));
+            let field = descriptor
+                .get_field_by_name(key)
+                .or_else(|| descriptor.get_field_by_json_name(key));
             let Some(field) = field else {
                 let hint = nearest_field(descriptor, key);
                 self.refuse(&path, format!("is not a field{hint}"));
@@ -97,7 +105,9 @@ impl Reader {
             return self.map(field, json, at, depth);
         }
         let kind = field.kind();
-        let nested = kind.as_message().filter(|message| !is_well_known(message.full_name()));
+        let nested = kind
+            .as_message()
+            .filter(|message| !is_well_known(message.full_name()));
         let Some(nested) = nested else {
             return match leaf(field, json) {
                 // null is the same as absent.
@@ -113,7 +123,12 @@ impl Reader {
             JsonValue::Array(items) if field.is_list() => {
                 let mut list = Vec::with_capacity(items.len());
                 for (index, item) in items.iter().enumerate() {
-                    list.push(Value::Message(self.message(nested, item, &format!("{at}[{index}]"), depth + 1)?));
+                    list.push(Value::Message(self.message(
+                        nested,
+                        item,
+                        &format!("{at}[{index}]"),
+                        depth + 1,
+                    )?));
                 }
                 Some(Value::List(list))
             }
@@ -129,7 +144,9 @@ impl Reader {
         let kind = field.kind();
         let entry = kind.as_message()?;
         let value_kind = entry.map_entry_value_field().kind();
-        let nested = value_kind.as_message().filter(|message| !is_well_known(message.full_name()));
+        let nested = value_kind
+            .as_message()
+            .filter(|message| !is_well_known(message.full_name()));
         let string_keys = entry.map_entry_key_field().kind() == Kind::String;
         match (nested, json) {
             (_, JsonValue::Null) => None,
@@ -147,11 +164,16 @@ impl Reader {
 }
 
 fn is_value(kind: &Kind) -> bool {
-    kind.as_message().is_some_and(|message| message.full_name() == "google.protobuf.Value")
+    kind.as_message()
+        .is_some_and(|message| message.full_name() == "google.protobuf.Value")
 }
 
 fn join(at: &str, key: &str) -> String {
-    if at.is_empty() { key.to_owned() } else { format!("{at}.{key}") }
+    if at.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{at}.{key}")
+    }
 }
 
 fn kind_name(json: &JsonValue) -> &'static str {
@@ -207,17 +229,30 @@ mod tests {
     fn every_wrong_field_is_named_by_its_path() {
         let json = json!({"event": {"titel": "x", "tags": "music", "visibility": "VISIBILITY_SECRET",
             "scheduled_start_time": "tomorrow"}, "parent": 7});
-        let violations = read::<CreateEventRequest>("marquee.events.v1.CreateEventRequest", &json).unwrap_err();
+        let violations =
+            read::<CreateEventRequest>("marquee.events.v1.CreateEventRequest", &json).unwrap_err();
         let fields: Vec<&str> = violations.iter().map(|(field, _)| field.as_str()).collect();
         assert_eq!(
             fields.iter().collect::<std::collections::BTreeSet<_>>(),
-            ["event.scheduled_start_time", "event.tags", "event.titel", "event.visibility", "parent"]
-                .iter()
-                .collect::<std::collections::BTreeSet<_>>()
+            [
+                "event.scheduled_start_time",
+                "event.tags",
+                "event.titel",
+                "event.visibility",
+                "parent"
+            ]
+            .iter()
+            .collect::<std::collections::BTreeSet<_>>()
         );
-        let titel = violations.iter().find(|(field, _)| field == "event.titel").unwrap();
+        let titel = violations
+            .iter()
+            .find(|(field, _)| field == "event.titel")
+            .unwrap();
         assert_eq!(titel.1, "is not a field, did you mean \"title\"?");
-        let visibility = violations.iter().find(|(field, _)| field == "event.visibility").unwrap();
+        let visibility = violations
+            .iter()
+            .find(|(field, _)| field == "event.visibility")
+            .unwrap();
         assert!(visibility.1.contains("VISIBILITY_UNLISTED"), "{}", visibility.1);
     }
 }

@@ -1,4 +1,6 @@
-use prost_reflect::{DynamicMessage, Kind, MapKey, MessageDescriptor, ReflectMessage, SerializeOptions, Value};
+use prost_reflect::{
+    DynamicMessage, Kind, MapKey, MessageDescriptor, ReflectMessage, SerializeOptions, Value,
+};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::is_well_known;
@@ -24,7 +26,13 @@ impl Serialize for Json<'_> {
                 continue;
             }
             let value = self.0.get_field(&field);
-            map.serialize_entry(field.name(), &Element { value: &value, kind: &field.kind() })?;
+            map.serialize_entry(
+                field.name(),
+                &Element {
+                    value: &value,
+                    kind: &field.kind(),
+                },
+            )?;
         }
         map.end()
     }
@@ -48,9 +56,10 @@ impl Serialize for Element<'_> {
             Value::F32(value) => float(f64::from(*value), |s| s.serialize_f32(*value), serializer),
             Value::F64(value) => float(*value, |s| s.serialize_f64(*value), serializer),
             Value::String(value) => serializer.serialize_str(value),
-            Value::Bytes(value) => {
-                serializer.collect_str(&base64::display::Base64Display::new(value, &base64::prelude::BASE64_STANDARD))
-            }
+            Value::Bytes(value) => serializer.collect_str(&base64::display::Base64Display::new(
+                value,
+                &base64::prelude::BASE64_STANDARD,
+            )),
             Value::EnumNumber(number) => match self.kind.as_enum().and_then(|kind| kind.get_value(*number)) {
                 Some(value) => serializer.serialize_str(value.name()),
                 None => serializer.serialize_i32(*number),
@@ -59,12 +68,19 @@ impl Serialize for Element<'_> {
             Value::List(values) => {
                 let mut list = serializer.serialize_seq(Some(values.len()))?;
                 for value in values {
-                    list.serialize_element(&Element { value, kind: self.kind })?;
+                    list.serialize_element(&Element {
+                        value,
+                        kind: self.kind,
+                    })?;
                 }
                 list.end()
             }
             Value::Map(values) => {
-                let kind = self.kind.as_message().map(MessageDescriptor::map_entry_value_field).map(|f| f.kind());
+                let kind = self
+                    .kind
+                    .as_message()
+                    .map(MessageDescriptor::map_entry_value_field)
+                    .map(|f| f.kind());
                 let kind = kind.as_ref().unwrap_or(self.kind);
                 let mut sorted: Vec<_> = values.iter().map(|(key, value)| (key_text(key), value)).collect();
                 // The map has no order of its own; sorted answers can be compared.
@@ -135,7 +151,13 @@ mod tests {
 
     #[test]
     fn integers_are_numbers_until_a_double_would_change_them() {
-        let render = |value: i64| serde_json::to_value(Element { value: &Value::I64(value), kind: &Kind::Int64 }).unwrap();
+        let render = |value: i64| {
+            serde_json::to_value(Element {
+                value: &Value::I64(value),
+                kind: &Kind::Int64,
+            })
+            .unwrap()
+        };
         assert_eq!(render(9_007_199_254_740_991), json!(9_007_199_254_740_991_i64));
         assert_eq!(render(9_007_199_254_740_992), json!("9007199254740992"));
         assert_eq!(render(i64::MIN), json!("-9223372036854775808"));

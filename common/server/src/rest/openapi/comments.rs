@@ -23,6 +23,9 @@ impl Comments {
 
     /// The comment of what stands at `path` in `file`; empty when it has none.
     pub(super) fn of(&self, file: &str, path: &[i32]) -> String {
-        self.0.get(&(file.to_owned(), path.to_vec())).cloned().unwrap_or_default()
+        self.0
+            .get(&(file.to_owned(), path.to_vec()))
+            .cloned()
+            .unwrap_or_default()
     }
 }

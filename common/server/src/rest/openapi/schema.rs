@@ -13,7 +13,10 @@ pub(super) struct Schemas<'a> {
 
 impl<'a> Schemas<'a> {
     pub(super) fn new(comments: &'a Comments) -> Self {
-        Self { comments, known: BTreeMap::new() }
+        Self {
+            comments,
+            known: BTreeMap::new(),
+        }
     }
 
     pub(super) fn finish(self) -> Map<String, Value> {
@@ -58,7 +61,11 @@ impl<'a> Schemas<'a> {
             return json!({"type": "object", "additionalProperties": self.kind(&entry.map_entry_value_field().kind())});
         }
         let schema = self.kind(&field.kind());
-        if field.is_list() { json!({"type": "array", "items": schema}) } else { schema }
+        if field.is_list() {
+            json!({"type": "array", "items": schema})
+        } else {
+            schema
+        }
     }
 
     fn kind(&mut self, kind: &Kind) -> Value {
@@ -89,7 +96,10 @@ impl<'a> Schemas<'a> {
                 description.push_str(&format!("\n- `{}`: {text}", value.name()));
             }
             let values: Vec<_> = kind.values().map(|value| value.name().to_owned()).collect();
-            self.known.insert(name.clone(), json!({"type": "string", "description": description, "enum": values}));
+            self.known.insert(
+                name.clone(),
+                json!({"type": "string", "description": description, "enum": values}),
+            );
         }
         json!({"$ref": format!("#/components/schemas/{name}")})
     }
@@ -105,14 +115,18 @@ fn well_known(full_name: &str) -> Option<Value> {
         "google.protobuf.Timestamp" => json!({"type": "string", "format": "date-time"}),
         "google.protobuf.Duration" => json!({"type": "string", "pattern": "^-?[0-9]+(\\.[0-9]{1,9})?s$"}),
         "google.protobuf.FieldMask" => json!({"type": "string", "examples": ["title,tags"]}),
-        "google.protobuf.Struct" | "google.protobuf.Any" | "google.protobuf.Empty" => json!({"type": "object"}),
+        "google.protobuf.Struct" | "google.protobuf.Any" | "google.protobuf.Empty" => {
+            json!({"type": "object"})
+        }
         "google.protobuf.ListValue" => json!({"type": "array"}),
         "google.protobuf.Value" => json!({}),
         "google.protobuf.BoolValue" => json!({"type": "boolean"}),
         "google.protobuf.StringValue" => json!({"type": "string"}),
         "google.protobuf.BytesValue" => json!({"type": "string", "contentEncoding": "base64"}),
         "google.protobuf.DoubleValue" | "google.protobuf.FloatValue" => json!({"type": "number"}),
-        "google.protobuf.Int32Value" | "google.protobuf.UInt32Value" => json!({"type": "integer", "format": "int32"}),
+        "google.protobuf.Int32Value" | "google.protobuf.UInt32Value" => {
+            json!({"type": "integer", "format": "int32"})
+        }
         "google.protobuf.Int64Value" | "google.protobuf.UInt64Value" => {
             json!({"type": ["integer", "string"], "format": "int64"})
         }
