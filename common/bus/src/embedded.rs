@@ -118,7 +118,7 @@ impl EventBus for Embedded {
 
     async fn end_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
         let topic = self.log.topic(topic.name)?;
-        let state = self.log.state.lock();
+        let state = self.log.shared.state.lock();
         Ok(topic
             .partitions
             .iter()

@@ -1,1 +1,55 @@
+//! The suite that every adapter of the bus passes.
+//!
+//! ```ignore
+//! marquee_bus::suite!(MyFixture);   // MyFixture: marquee_bus::testing::Fixture
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "tests, in a library so that every adapter can run them"
+)]
 
+pub mod consuming;
+pub mod log;
+mod tools;
+
+pub use tools::{Fixture, collect, message, topic, values};
+
+/// Runs every case on a fixture, each as a test of its own. The one list of cases is here.
+#[macro_export]
+macro_rules! suite {
+    ($fixture:ty) => {
+        $crate::suite!(@in log, $fixture:
+            a_message_comes_out_as_it_went_in,
+            messages_of_one_key_stay_in_order,
+            concurrent_publishers_leave_no_gap_and_lose_nothing,
+            every_group_reads_everything,
+            what_was_published_survives_a_restart,
+            a_group_goes_on_where_it_committed_after_a_restart,
+            what_was_not_committed_comes_again,
+            seeking_replays_from_the_offset,
+            a_paused_partition_waits_while_others_go_on,
+            a_slow_group_holds_up_neither_publishers_nor_other_groups,
+            an_undeclared_topic_is_refused,
+            a_topic_declared_otherwise_is_reported
+        );
+        $crate::suite!(@in consuming, $fixture:
+            members_share_the_partitions_and_lose_nothing_when_they_come_and_go,
+            a_former_owner_cannot_commit,
+            the_consumer_handles_each_partition_in_order,
+            a_failing_handler_is_retried_in_order_until_it_succeeds,
+            poison_goes_to_the_dead_letters_and_the_partition_moves_on,
+            one_stuck_partition_does_not_stop_the_others,
+            shutdown_finishes_the_record_in_hand_and_commits_it
+        );
+    };
+    (@in $module:ident, $fixture:ty: $($case:ident),+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::testing::$module::$case::<$fixture>().await;
+            }
+        )+
+    };
+}

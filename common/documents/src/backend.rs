@@ -12,6 +12,7 @@ use crate::{Collection, Committed, Error, Etag, Query, Transaction};
 pub(crate) trait Backend: Send + Sync + 'static {
     async fn get(&self, collection: Collection, id: &str) -> Result<Option<Raw>, Error>;
     async fn query(&self, collection: Collection, query: Query) -> Result<RawPage, Error>;
+    fn explain(&self, collection: Collection, query: Query) -> Result<String, Error>;
     async fn count(&self, collection: Collection, query: Query) -> Result<u64, Error>;
     async fn counter(&self, name: &str) -> Result<i64, Error>;
     async fn commit(&self, transaction: Transaction) -> Result<Committed, Error>;

@@ -83,6 +83,12 @@ impl Backend for Sqlite {
             .read(|connection| select::page(connection, &self.cache, collection, &query))
     }
 
+    fn explain(&self, collection: Collection, query: Query) -> Result<String, Error> {
+        self.known(collection.name)?;
+        self.database
+            .read(|connection| select::explain(connection, collection, &query))
+    }
+
     async fn count(&self, collection: Collection, query: Query) -> Result<u64, Error> {
         self.known(collection.name)?;
         self.database

@@ -47,6 +47,11 @@ impl Store {
         })
     }
 
+    /// How the backend would find the query's documents, in its own words; for tests and for whoever tunes an index.
+    pub fn explain<T: Document>(&self, query: Query) -> Result<String, Error> {
+        self.backend.explain(Collection::of::<T>(), query)
+    }
+
     /// How many documents the query has over all pages.
     pub async fn count<T: Document>(&self, query: Query) -> Result<u64, Error> {
         self.backend.count(Collection::of::<T>(), query).await

@@ -1,1 +1,61 @@
+//! The suite that every backend of the store passes.
+//!
+//! ```ignore
+//! marquee_documents::suite!(MyFixture);   // MyFixture: marquee_documents::testing::Fixture
+//! ```
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    missing_docs,
+    reason = "tests, in a library so that every backend can run them"
+)]
 
+pub mod finding;
+mod tools;
+pub mod writing;
+
+pub use tools::{Fixture, Show, collections, show};
+
+/// Runs every case on a fixture, each as a test of its own. The one list of cases is here.
+#[macro_export]
+macro_rules! suite {
+    ($fixture:ty) => {
+        $crate::suite!(@in writing, $fixture:
+            a_document_comes_out_as_it_went_in,
+            an_id_is_taken_once,
+            a_unique_index_is_kept_by_inserts_and_replacements,
+            documents_without_the_field_are_not_compared,
+            a_stale_etag_conflicts_and_changes_nothing,
+            of_concurrent_replacements_one_wins_each_round,
+            an_etag_of_a_deleted_document_does_not_fit_its_successor,
+            what_is_gone_cannot_be_replaced_or_deleted,
+            put_writes_whatever_was_there,
+            counters_count_with_their_transaction,
+            a_failed_transaction_leaves_nothing,
+            messages_go_into_the_outbox_with_their_transaction_in_the_order_of_commits,
+            a_replayed_request_gets_the_first_answer,
+            of_concurrent_requests_with_one_id_one_is_handled,
+            everything_survives_a_restart
+        );
+        $crate::suite!(@in finding, $fixture:
+            a_query_finds_by_its_index_in_order,
+            bounds_cut_the_next_field,
+            descending_is_the_other_way_round,
+            documents_without_the_field_come_first,
+            pages_are_stable_while_documents_are_inserted,
+            pages_go_through_equal_values_by_id,
+            pages_go_through_missing_values_both_ways,
+            a_page_token_of_another_query_is_refused,
+            a_count_is_of_all_pages,
+            a_read_after_a_write_sees_it
+        );
+    };
+    (@in $module:ident, $fixture:ty: $($case:ident),+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::testing::$module::$case::<$fixture>().await;
+            }
+        )+
+    };
+}

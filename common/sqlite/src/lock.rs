@@ -1,5 +1,6 @@
 use std::fs::{File, OpenOptions};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
@@ -13,6 +14,9 @@ use crate::Error;
 pub(crate) struct Lock {
     _file: File,
 }
+
+const ATTEMPTS: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Lock {
     pub(crate) fn take(database: &Path) -> Result<Self, Error> {

@@ -98,6 +98,7 @@ impl Consumer {
                 group: self.group,
                 handlers: self.handlers,
                 retries: self.retries,
+                shutdown: shutdown.clone(),
                 finished,
             }),
             workers: HashMap::new(),
@@ -148,8 +149,6 @@ impl Runner {
                 },
             }
         };
-        // All are told before the first is waited for.
-        self.workers.values().for_each(Worker::stop);
         let partitions: Vec<_> = self.workers.keys().cloned().collect();
         self.finish(partitions).await;
         result

@@ -18,6 +18,7 @@ pub(super) struct Shared {
     pub(super) group: String,
     pub(super) handlers: HashMap<&'static str, Arc<dyn RecordHandler>>,
     pub(super) retries: Retries,
+    pub(super) shutdown: CancellationToken,
     /// Gets the partition whenever its batch is done. Holds one place per partition.
     pub(super) finished: mpsc::Sender<Finished>,
 }
@@ -44,7 +45,8 @@ impl Worker {
     pub(super) fn start(partition: TopicPartition, shared: Arc<Shared>) -> Self {
         let (batches, receiver) = mpsc::channel(1);
         let progress = Arc::new(AtomicU64::new(0));
-        let stop = CancellationToken::new();
+        // Told at the same moment as the consumer, so that no further record is begun.
+        let stop = shared.shutdown.child_token();
         let id = uuid::Uuid::now_v7();
         let finished = Finished {
             partition,

@@ -142,7 +142,8 @@ mod tests {
             messages.iter().for_each(|message| push_record(message, &mut blob));
             let mut blob = Bytes::from(blob);
             for message in &messages {
-                prop_assert_eq!(decode(&mut next_record(&mut blob).unwrap()).as_ref(), Some(message));
+                let read = decode(&mut next_record(&mut blob).unwrap());
+                prop_assert_eq!(read.as_ref(), Some(message));
             }
             prop_assert_eq!(next_record(&mut blob), None);
         }

@@ -39,13 +39,19 @@ pub(super) fn signed(offset: u64) -> i64 {
 
 pub(super) struct Log {
     pub(super) database: Database,
-    pub(super) options: Options,
+    pub(super) shared: Arc<Shared>,
     topics: RwLock<HashMap<Arc<str>, Arc<TopicState>>>,
-    pub(super) state: Mutex<State>,
-    pub(super) pending: Mutex<Pending>,
     /// Bytes that may wait to be written.
     pub(super) room: Semaphore,
     pub(super) swept: Mutex<Instant>,
+}
+
+/// What queued writes need beside the database. They hold no part of the database itself, so that it closes when its
+/// users are gone, and not when its queue is.
+pub(super) struct Shared {
+    pub(super) options: Options,
+    pub(super) state: Mutex<State>,
+    pub(super) pending: Mutex<Pending>,
 }
 
 pub(super) struct TopicState {
@@ -154,20 +160,23 @@ impl Log {
                 }),
             )
         });
+        let state = State {
+            partitions,
+            groups,
+            tail: VecDeque::new(),
+            tail_bytes: 0,
+            next_member: 0,
+            dirty: HashMap::new(),
+            flushing: false,
+        };
         Ok(Self {
             database,
-            options,
-            topics: RwLock::new(topics.collect()),
-            state: Mutex::new(State {
-                partitions,
-                groups,
-                tail: VecDeque::new(),
-                tail_bytes: 0,
-                next_member: 0,
-                dirty: HashMap::new(),
-                flushing: false,
+            shared: Arc::new(Shared {
+                options,
+                state: Mutex::new(state),
+                pending: Mutex::default(),
             }),
-            pending: Mutex::default(),
+            topics: RwLock::new(topics.collect()),
             room: Semaphore::new(MAX_PENDING_BYTES),
             swept: Mutex::new(Instant::now()),
         })
@@ -241,7 +250,7 @@ impl Log {
                     .collect::<Result<Vec<PartitionId>, _>>()?)
             })
             .await?;
-        let mut state = self.state.lock();
+        let mut state = self.shared.state.lock();
         for (number, id) in (0..).zip(&ids) {
             state.partitions.entry(*id).or_insert_with(|| Partition {
                 topic: name.into(),

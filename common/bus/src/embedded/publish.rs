@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::codec;
 use super::group::PartitionId;
-use super::log::{Batch, Log, place, signed};
+use super::log::{Batch, Log, Shared, place, signed};
 use super::retention;
 use crate::{Error, Outgoing};
 
@@ -61,15 +61,15 @@ pub(super) async fn publish(log: &Arc<Log>, messages: Vec<Outgoing>) -> Result<(
     let (answer, answered) = oneshot::channel();
     let place_in_queue = log.database.reserve().await?;
     {
-        let mut pending = log.pending.lock();
+        let mut pending = log.shared.pending.lock();
         pending.pieces.push(Piece { parts, answer });
         if !pending.queued {
             pending.queued = true;
             let answers = Arc::new(Mutex::new(Vec::new()));
-            let (run_log, done_log, done_answers) = (log.clone(), log.clone(), answers.clone());
+            let (run, done, done_answers) = (log.shared.clone(), log.shared.clone(), answers.clone());
             place_in_queue.send(
-                move |tx| append(tx, &run_log, &answers),
-                move |result| finish(&done_log, result, &done_answers),
+                move |tx| append(tx, &run, &answers),
+                move |result| finish(&done, result, &done_answers),
             );
         }
     }
@@ -88,10 +88,10 @@ fn encode(log: &Log, messages: &[Outgoing]) -> Result<Vec<Part>, Error> {
             topic = log.topic(name)?;
         }
         let size = codec::size(message);
-        if size > log.options.message_bytes {
+        if size > log.shared.options.message_bytes {
             return Err(Error::TooLarge {
                 size,
-                limit: log.options.message_bytes,
+                limit: log.shared.options.message_bytes,
             });
         }
         let partition = topic.partitions[(hash(&message.key) % topic.partitions.len() as u64) as usize];
@@ -126,11 +126,11 @@ fn hash(key: &str) -> u64 {
 /// On the writer thread: writes everything that is pending.
 fn append(
     tx: &Transaction<'_>,
-    log: &Log,
+    shared: &Shared,
     answers: &Mutex<Vec<Answer>>,
 ) -> Result<Vec<(PartitionId, Batch)>, Error> {
     let pieces = {
-        let mut pending = log.pending.lock();
+        let mut pending = shared.pending.lock();
         pending.queued = false;
         std::mem::take(&mut pending.pieces)
     };
@@ -179,14 +179,14 @@ fn append(
 }
 
 /// On the writer thread, after the commit, in the order of commits.
-fn finish(log: &Log, result: Result<Vec<(PartitionId, Batch)>, Error>, answers: &Mutex<Vec<Answer>>) {
+fn finish(shared: &Shared, result: Result<Vec<(PartitionId, Batch)>, Error>, answers: &Mutex<Vec<Answer>>) {
     let answers = std::mem::take(&mut *answers.lock());
     match result {
         Ok(appended) => {
             {
-                let mut state = log.state.lock();
+                let mut state = shared.state.lock();
                 for (partition, batch) in appended {
-                    state.append(partition, batch, log.options.tail_bytes);
+                    state.append(partition, batch, shared.options.tail_bytes);
                 }
             }
             for answer in answers {

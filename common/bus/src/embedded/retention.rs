@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Transaction, params};
 
 use super::group::PartitionId;
-use super::log::{Log, offset_of, place, signed};
+use super::log::{Log, Shared, offset_of, place, signed};
 use crate::Error;
 
 /// Rows that one write removes of a partition at most, so that publishers wait for it but shortly.
@@ -31,18 +31,18 @@ struct Removed {
 pub(super) async fn sweep(log: &Arc<Log>, now: Timestamp) -> Result<bool, Error> {
     let limits = limits(log, now);
     let removed = log.database.write(move |tx| remove(tx, &limits)).await?;
-    Ok(take_over(log, removed))
+    Ok(take_over(&log.shared, removed))
 }
 
 /// Queues one round without waiting for it.
 pub(super) async fn queue(log: &Arc<Log>, now: Timestamp) {
     let limits = limits(log, now);
-    let log_after = log.clone();
+    let shared = log.shared.clone();
     if let Ok(permit) = log.database.reserve().await {
         permit.send(
             move |tx| remove(tx, &limits),
             move |removed: Result<_, Error>| match removed {
-                Ok(removed) => drop(take_over(&log_after, removed)),
+                Ok(removed) => drop(take_over(&shared, removed)),
                 Err(error) => tracing::warn!(%error, "cannot remove old batches"),
             },
         );
@@ -58,7 +58,7 @@ fn limits(log: &Log, now: Timestamp) -> Vec<Limit> {
         limits.extend(partitions.iter().map(|partition| Limit {
             partition: *partition,
             oldest_ms: oldest,
-            bytes: log.options.partition_bytes,
+            bytes: log.shared.options.partition_bytes,
         }));
     }
     limits
@@ -111,8 +111,8 @@ fn remove_from(tx: &Transaction<'_>, limit: Limit) -> Result<Option<Removed>, Er
     }))
 }
 
-fn take_over(log: &Log, removed: Vec<Removed>) -> bool {
-    let mut state = log.state.lock();
+fn take_over(shared: &Shared, removed: Vec<Removed>) -> bool {
+    let mut state = shared.state.lock();
     let mut more = false;
     for Removed {
         partition,

@@ -51,7 +51,7 @@ impl Member {
             .collect::<Result<Vec<_>, _>>()?;
         let notify = Arc::new(Notify::new());
         let id = {
-            let mut state = log.state.lock();
+            let mut state = log.shared.state.lock();
             state.next_member += 1;
             let id = state.next_member;
             let partitions = topics.iter().map(|topic| topic.partitions.clone()).collect();
@@ -74,8 +74,8 @@ impl Member {
     }
 
     fn look(&mut self, max: usize) -> Look {
-        let log = self.log.clone();
-        let mut state = log.state.lock();
+        let shared = self.log.shared.clone();
+        let mut state = shared.state.lock();
         let state = &mut *state;
         let Some(group) = state.groups.get_mut(&self.group) else {
             return Look::Nothing;
@@ -242,7 +242,7 @@ impl Subscription for Member {
         };
         let id = self.find(partition).ok_or_else(not_assigned)?;
         let place_in_queue = self.log.database.reserve().await?;
-        let mut state = self.log.state.lock();
+        let mut state = self.log.shared.state.lock();
         let group = state
             .groups
             .get_mut(&self.group)
@@ -251,11 +251,11 @@ impl Subscription for Member {
         state.dirty.insert((self.group.clone(), id), next_offset);
         if !state.flushing {
             state.flushing = true;
-            let log = self.log.clone();
+            let shared = self.log.shared.clone();
             place_in_queue.send(
                 move |tx| {
                     let dirty = {
-                        let mut state = log.state.lock();
+                        let mut state = shared.state.lock();
                         state.flushing = false;
                         std::mem::take(&mut state.dirty)
                     };
@@ -308,7 +308,7 @@ fn write_commits(
 
 impl Drop for Member {
     fn drop(&mut self) {
-        let mut state = self.log.state.lock();
+        let mut state = self.log.shared.state.lock();
         if let Some(group) = state.groups.get_mut(&self.group) {
             group.leave(self.id);
         }

@@ -123,12 +123,8 @@ impl Filter {
     }
 }
 
-pub(super) fn page(
-    connection: &Connection,
-    cache: &Cache,
-    collection: Collection,
-    query: &Query,
-) -> Result<RawPage, Error> {
+/// The statement of a page, and its values.
+fn statement(collection: Collection, query: &Query) -> Result<(String, Filter), Error> {
     let mut filter = Filter::of(collection, query)?;
     if let Some(place) = page_token::decode(collection.name, query)? {
         filter.after(&place, query.descending)?;
@@ -149,6 +145,16 @@ pub(super) fn page(
         order.join(", "),
         query.limit + 1,
     );
+    Ok((sql, filter))
+}
+
+pub(super) fn page(
+    connection: &Connection,
+    cache: &Cache,
+    collection: Collection,
+    query: &Query,
+) -> Result<RawPage, Error> {
+    let (sql, filter) = statement(collection, query)?;
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query(params_from_iter(&filter.values))?;
     let (mut items, mut last) = (Vec::new(), None);
@@ -171,6 +177,17 @@ pub(super) fn page(
         items,
         next_page_token: None,
     })
+}
+
+pub(super) fn explain(
+    connection: &Connection,
+    collection: Collection,
+    query: &Query,
+) -> Result<String, Error> {
+    let (sql, filter) = statement(collection, query)?;
+    let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+    let lines = statement.query_map(params_from_iter(&filter.values), |row| row.get(3))?;
+    Ok(lines.collect::<Result<Vec<String>, _>>()?.join("\n"))
 }
 
 pub(super) fn count(connection: &Connection, collection: Collection, query: &Query) -> Result<u64, Error> {

@@ -1,0 +1,144 @@
+//! The embedded bus: the suite, on a usual tail and on one so small that everything is read from disk, and what it
+//! alone promises.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use marquee_bus::embedded::{Embedded, Options};
+use marquee_bus::testing::{Fixture, collect, message, topic};
+use marquee_bus::{Error, EventBus};
+use tempfile::TempDir;
+
+struct InFolder<const TAIL: usize> {
+    folder: TempDir,
+    bus: Arc<Embedded>,
+}
+
+impl<const TAIL: usize> InFolder<TAIL> {
+    fn on(folder: TempDir) -> Self {
+        let options = Options {
+            tail_bytes: TAIL,
+            ..Options::default()
+        };
+        Self {
+            bus: Embedded::open(folder.path(), options).unwrap(),
+            folder,
+        }
+    }
+}
+
+impl<const TAIL: usize> Fixture for InFolder<TAIL> {
+    async fn start() -> Self {
+        Self::on(tempfile::tempdir().unwrap())
+    }
+
+    fn bus(&self) -> Arc<dyn EventBus> {
+        self.bus.clone()
+    }
+
+    async fn restart(self) -> Self {
+        drop(self.bus);
+        Self::on(self.folder)
+    }
+}
+
+mod from_memory {
+    marquee_bus::suite!(super::InFolder<{ 16 << 20 }>);
+}
+
+mod from_disk {
+    marquee_bus::suite!(super::InFolder<0>);
+}
+
+mod at_the_edge_of_memory {
+    marquee_bus::suite!(super::InFolder<2000>);
+}
+
+#[tokio::test]
+async fn what_is_older_than_the_topic_keeps_it_is_removed() {
+    let fixture = InFolder::<2000>::start().await;
+    let topic = topic(1);
+    fixture.bus.declare(&[topic]).await.unwrap();
+    for n in 0..300 {
+        fixture
+            .bus
+            .publish(vec![message(&topic, "k", &n.to_string())])
+            .await
+            .unwrap();
+    }
+    let mut reading = fixture.bus.subscribe("reading", &[topic]).await.unwrap();
+    assert_eq!(collect(&mut *reading, 1).await[0].offset, 0);
+    fixture.bus.retain(Timestamp::now()).await.unwrap();
+    let mut all = fixture.bus.subscribe("all", &[topic]).await.unwrap();
+    assert_eq!(
+        collect(&mut *all, 300).await[0].offset,
+        0,
+        "nothing is too old yet"
+    );
+    fixture
+        .bus
+        .retain(Timestamp::now() + topic.retention + Duration::from_secs(1))
+        .await
+        .unwrap();
+    fixture
+        .bus
+        .publish(vec![message(&topic, "k", "new")])
+        .await
+        .unwrap();
+    let mut late = fixture.bus.subscribe("late", &[topic]).await.unwrap();
+    assert_eq!(
+        collect(&mut *late, 1).await[0].offset,
+        300,
+        "offsets go on, and a new group begins at the earliest"
+    );
+}
+
+#[tokio::test]
+async fn a_partition_keeps_no_more_bytes_than_it_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        partition_bytes: 100_000,
+        ..Options::default()
+    };
+    let bus = Embedded::open(folder.path(), options).unwrap();
+    let topic = topic(1);
+    bus.declare(&[topic]).await.unwrap();
+    for _ in 0..30 {
+        bus.publish(vec![message(&topic, "k", &"x".repeat(10_000))])
+            .await
+            .unwrap();
+    }
+    bus.retain(Timestamp::now()).await.unwrap();
+    let mut subscription = bus.subscribe("g", &[topic]).await.unwrap();
+    let first = collect(&mut *subscription, 1).await[0].offset;
+    assert!(
+        (20..=22).contains(&first),
+        "the last 100,000 bytes are there: {first}"
+    );
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_refused_and_nothing_of_its_batch_published() {
+    let fixture = InFolder::<2000>::start().await;
+    let topic = topic(1);
+    fixture.bus.declare(&[topic]).await.unwrap();
+    let batch = vec![
+        message(&topic, "k", "small"),
+        message(&topic, "k", &"x".repeat(2 << 20)),
+    ];
+    assert!(matches!(
+        fixture.bus.publish(batch).await,
+        Err(Error::TooLarge { .. })
+    ));
+    assert_eq!(fixture.bus.end_offsets(&topic).await.unwrap(), [0]);
+}
+
+#[tokio::test]
+async fn a_folder_in_use_is_named() {
+    let fixture = InFolder::<2000>::start().await;
+    let error = Embedded::open(fixture.folder.path(), Options::default())
+        .err()
+        .unwrap();
+    assert!(error.to_string().contains("in use by another process"), "{error}");
+}
