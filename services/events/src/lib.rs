@@ -1,0 +1,78 @@
+//! Channels and live events: what is broadcast, when, and in which state it is.
+//!
+//! ```text
+//!  gRPC ──► grpc ──► app ──► documents (channels, events, outbox) ──relay──► bus: channel.*, event.*
+//!                     ▲ │
+//!  bus: stream.*, ────┘ └─► watchers (WatchEvent)
+//!  recording.*
+//! ```
+//!
+//! An event is scheduled by its channel's owner and turned live and over by the stream that video-ingest tells of. A
+//! stream without a scheduled event gets one, so that it is found and notified of all the same.
+
+mod app;
+mod config;
+mod consumer;
+mod domain;
+mod error;
+mod grpc;
+mod store;
+mod wire;
+
+use std::sync::Arc;
+
+use marquee_bus::Consumer;
+use marquee_proto::events::v1::channel_service_server::ChannelServiceServer;
+use marquee_proto::events::v1::event_service_server::EventServiceServer;
+use marquee_proto::topic;
+use marquee_proto::video_ingest::v1::{RecordingChanged, StreamChanged};
+use marquee_server::{Face, Platform, Service};
+
+pub use config::{Clock, Config};
+pub use error::{Error, EventState, Result};
+
+use app::{App, Watchers};
+use consumer::Streams;
+use grpc::{Channels, Events};
+use store::Store;
+
+/// The service's name: in health checks, logs and consumer groups.
+pub const NAME: &str = "events";
+
+/// Opens the store and makes the service, ready to be served; nothing runs yet.
+///
+/// # Errors
+/// When the data folder or the store in it can't be used, or the bus has the topics otherwise than declared.
+pub async fn build(config: Config, platform: Platform) -> Result<Service> {
+    std::fs::create_dir_all(&config.data).map_err(|source| Error::Folder {
+        path: config.data.display().to_string(),
+        source,
+    })?;
+    platform
+        .bus
+        .declare(&[topic::CHANNEL, topic::EVENT, topic::STREAM, topic::RECORDING])
+        .await?;
+    let store = Store::open(&config.data.join("events.sqlite"))?;
+    let outbox = store.documents.outbox();
+    let app = Arc::new(App {
+        store,
+        clock: config.clock,
+        watchers: Arc::new(Watchers::default()),
+        shutdown: platform.shutdown.clone(),
+    });
+
+    let face = Face::new(NAME)
+        .grpc(ChannelServiceServer::new(Channels(app.clone())))
+        .grpc(EventServiceServer::new(Events(app.clone())));
+
+    let streams = Arc::new(Streams(app));
+    let consumer = Consumer::new(platform.bus.clone(), "events.streams")
+        .on::<StreamChanged>(streams.clone())
+        .on::<RecordingChanged>(streams)
+        .run(platform.shutdown.clone());
+    let relay = marquee_bus::outbox::relay(outbox, platform.bus, platform.shutdown.clone());
+    let service = Service::new(face, platform.shutdown);
+    Ok(service
+        .task("events.relay", relay)
+        .task("events.streams", consumer))
+}

@@ -1,0 +1,166 @@
+//! ChannelService.
+
+use std::sync::Arc;
+
+use marquee_auth::principal;
+use marquee_documents::Error as StoreError;
+use marquee_error::Violations;
+use marquee_proto::events::v1 as proto;
+use marquee_proto::events::v1::channel_service_server::ChannelService;
+use marquee_proto::name::AccountName;
+use tonic::{Request, Response, Status};
+
+use super::decode;
+use crate::app::{App, ChannelUpdate, NewChannel};
+use crate::domain::channel::{ProfileDraft, ProfileField};
+use crate::error::{Error, Result};
+use crate::wire;
+
+pub(crate) struct Channels(pub(crate) Arc<App>);
+
+fn draft(channel: proto::Channel) -> ProfileDraft {
+    ProfileDraft {
+        handle: channel.handle,
+        display_name: channel.display_name,
+        description: channel.description,
+        language: channel.language,
+        tags: channel.tags,
+    }
+}
+
+impl Channels {
+    async fn create(
+        &self,
+        request: Request<proto::CreateChannelRequest>,
+    ) -> Result<proto::CreateChannelResponse> {
+        let caller = principal(&request);
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let key = decode::request_key(
+            &mut violations,
+            &caller,
+            "CreateChannel",
+            &request.request_id,
+            &request,
+        );
+        let draft = draft(request.channel.unwrap_or_default());
+        self.0
+            .create_channel(
+                &caller,
+                NewChannel {
+                    draft,
+                    key,
+                    violations,
+                },
+            )
+            .await
+    }
+
+    async fn list(
+        &self,
+        request: Request<proto::ListChannelsRequest>,
+    ) -> Result<proto::ListChannelsResponse> {
+        let caller = principal(&request);
+        let request = request.into_inner();
+        let mut violations = Violations::default();
+        let size = decode::page_size(&mut violations, request.page_size);
+        let owner = match request.owner.as_str() {
+            "" => None,
+            "accounts/me" => Some(caller.resolve_account(&request.owner, "owner")?.to_string()),
+            // Who owns which channel is public.
+            owner => match decode::name::<AccountName>("owner", owner) {
+                Ok(name) => Some(name.to_string()),
+                Err(invalid) => {
+                    invalid
+                        .0
+                        .into_iter()
+                        .for_each(|wrong| violations.push(wrong.field, wrong.description));
+                    None
+                }
+            },
+        };
+        violations.finish()?;
+        let page = self
+            .0
+            .list_channels(owner.as_deref(), size, &request.page_token)
+            .await;
+        let page = page.map_err(|error| match error {
+            Error::Store(StoreError::InvalidPageToken) => {
+                let rule = "must be the next_page_token of the same list, with the same owner";
+                marquee_error::invalid("page_token", rule).into()
+            }
+            error => error,
+        })?;
+        Ok(proto::ListChannelsResponse {
+            channels: page
+                .items
+                .iter()
+                .map(|channel| wire::channel(&channel.value))
+                .collect(),
+            next_page_token: page.next_page_token.unwrap_or_default(),
+        })
+    }
+
+    async fn update(
+        &self,
+        request: Request<proto::UpdateChannelRequest>,
+    ) -> Result<proto::UpdateChannelResponse> {
+        let caller = principal(&request);
+        let request = request.into_inner();
+        let channel = request.channel.unwrap_or_default();
+        let name = decode::name("channel.name", &channel.name)?;
+        let etag = channel.etag.clone();
+        let draft = draft(channel);
+        let fields = decode::update_mask(request.update_mask.as_ref(), ProfileField::ALL)?;
+        let fields = fields.unwrap_or_else(|| draft.set_fields());
+        let channel = self
+            .0
+            .update_channel(
+                &caller,
+                ChannelUpdate {
+                    name,
+                    draft,
+                    fields,
+                    etag,
+                },
+            )
+            .await?;
+        Ok(proto::UpdateChannelResponse {
+            channel: Some(wire::channel(&channel)),
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl ChannelService for Channels {
+    async fn create_channel(
+        &self,
+        request: Request<proto::CreateChannelRequest>,
+    ) -> Result<Response<proto::CreateChannelResponse>, Status> {
+        Ok(Response::new(self.create(request).await?))
+    }
+
+    async fn get_channel(
+        &self,
+        request: Request<proto::GetChannelRequest>,
+    ) -> Result<Response<proto::GetChannelResponse>, Status> {
+        let channel = self.0.get_channel(&request.get_ref().name).await?;
+        Ok(Response::new(proto::GetChannelResponse {
+            channel: Some(wire::channel(&channel.value)),
+        }))
+    }
+
+    async fn list_channels(
+        &self,
+        request: Request<proto::ListChannelsRequest>,
+    ) -> Result<Response<proto::ListChannelsResponse>, Status> {
+        Ok(Response::new(self.list(request).await?))
+    }
+
+    async fn update_channel(
+        &self,
+        request: Request<proto::UpdateChannelRequest>,
+    ) -> Result<Response<proto::UpdateChannelResponse>, Status> {
+        Ok(Response::new(self.update(request).await?))
+    }
+}
