@@ -1,0 +1,97 @@
+//! The inbox of every account: who is told of what, once, and sees it at once.
+//!
+//! ```text
+//!  bus: follow.*, reminder.* ──► copies ──┐
+//!  bus: event.*, payment.* ──► triggers ──┴─► fan-out task ──► inboxes (documents) ──► watchers (gRPC, SSE)
+//!                              reminder task ──────────────────┘        └──relay──► bus: notification.created
+//! ```
+//!
+//! What reaches many accounts is stored as a fan-out in the transaction that noted its cause, and done page by page. A
+//! notification's name is made from what it tells and whom, so that doing a page twice tells nobody twice.
+
+mod app;
+mod config;
+mod consumer;
+mod domain;
+mod error;
+mod grpc;
+mod store;
+mod wire;
+
+use std::sync::Arc;
+
+use marquee_bus::Consumer;
+use marquee_proto::events::v1::EventChanged;
+use marquee_proto::notifications::v1::inbox_service_server::InboxServiceServer;
+use marquee_proto::subscriptions::v1::{FollowChanged, PaymentChanged, ReminderChanged};
+use marquee_proto::topic;
+use marquee_server::{Face, Platform, Service};
+use tokio::sync::Notify;
+
+pub use config::{Clock, Config};
+pub use error::{Error, Result};
+
+use app::{App, Watchers};
+use consumer::{Audience, Triggers};
+use grpc::Inboxes;
+use store::Store;
+
+/// The service's name: in health checks, logs and consumer groups.
+pub const NAME: &str = "notifications";
+
+/// Opens the store and makes the service, ready to be served; nothing runs yet.
+///
+/// # Errors
+/// When the data folder or the store in it can't be used, or the bus has the topics otherwise than declared.
+pub async fn build(config: Config, platform: Platform) -> Result<Service> {
+    std::fs::create_dir_all(&config.data).map_err(|source| Error::Folder {
+        path: config.data.display().to_string(),
+        source,
+    })?;
+    let topics = [
+        topic::NOTIFICATION,
+        topic::EVENT,
+        topic::FOLLOW,
+        topic::REMINDER,
+        topic::PAYMENT,
+    ];
+    platform.bus.declare(&topics).await?;
+    let store = Store::open(&config.data.join("notifications.sqlite"))?;
+    let outbox = store.documents.outbox();
+    let shutdown = platform.shutdown;
+    let app = Arc::new(App {
+        store,
+        config,
+        watchers: Arc::new(Watchers::default()),
+        shutdown: shutdown.clone(),
+        fanouts: Notify::new(),
+        reminders: Notify::new(),
+    });
+
+    let face = Face::new(NAME).grpc(InboxServiceServer::new(Inboxes(app.clone())));
+
+    let audience = Arc::new(Audience(app.clone()));
+    let audience = Consumer::new(platform.bus.clone(), "notifications.audience")
+        .on::<FollowChanged>(audience.clone())
+        .on::<ReminderChanged>(audience)
+        .run(shutdown.clone());
+    let triggers = Arc::new(Triggers(app.clone()));
+    let triggers = Consumer::new(platform.bus.clone(), "notifications.triggers")
+        .on::<EventChanged>(triggers.clone())
+        .on::<PaymentChanged>(triggers)
+        .run(shutdown.clone());
+    let relay = marquee_bus::outbox::relay(outbox, platform.bus, shutdown.clone());
+    let fanouts = app.clone();
+    Ok(Service::new(face, shutdown)
+        .task("notifications.relay", relay)
+        .task("notifications.audience", audience)
+        .task("notifications.triggers", triggers)
+        .task(
+            "notifications.fanouts",
+            async move { fanouts.run_fanouts().await },
+        )
+        .task(
+            "notifications.reminders",
+            async move { app.run_reminders().await },
+        ))
+}
