@@ -1,5 +1,11 @@
 //! A server on port 0 with services whose answers depend on the name that is asked for.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails where it cannot go on"
+)]
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
