@@ -1,0 +1,83 @@
+//! What `marquee up` says when it cannot start, and two of them side by side.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use marquee_testkit::{Marquee, http};
+use tokio::process::Command;
+
+/// Runs the binary to its end.
+async fn marquee(arguments: &[&str]) -> Result<Output> {
+    let test = std::env::current_exe()?;
+    let binary = test.ancestors().nth(2).map(|target| target.join("marquee")).unwrap_or_default();
+    let run = Command::new(binary).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    Ok(tokio::time::timeout(Duration::from_secs(30), run).await??)
+}
+
+/// One clear line that says `words`, and exit code 1.
+fn refused(output: &Output, words: &[&str]) -> Result<()> {
+    let said = String::from_utf8_lossy(&output.stderr);
+    let errors: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
+    ensure!(output.status.code() == Some(1), "exit {:?}: {said}", output.status.code());
+    ensure!(errors.len() == 1, "one line is expected: {said}");
+    for word in words {
+        ensure!(errors[0].contains(word), "`{word}` is not in: {}", errors[0]);
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() -> Result<()> {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let address = taken.local_addr()?.to_string();
+    let data = tempfile::tempdir()?;
+    let data = data.path().to_string_lossy();
+    let http = marquee(&["up", "--data", &data, "--listen", &address, "--rtmp-listen", "127.0.0.1:0"]).await?;
+    refused(&http, &[&address, "in use"])?;
+    let rtmp = marquee(&["up", "--data", &data, "--listen", "127.0.0.1:0", "--rtmp-listen", &address]).await?;
+    refused(&rtmp, &[&address, "in use"])
+}
+
+#[tokio::test]
+async fn a_data_folder_that_cannot_be_written_is_named() -> Result<()> {
+    let file = tempfile::NamedTempFile::new()?;
+    let data = file.path().join("data").to_string_lossy().into_owned();
+    let output = marquee(&["up", "--data", &data, "--listen", "127.0.0.1:0", "--rtmp-listen", "127.0.0.1:0"]).await?;
+    refused(&output, &[&data])
+}
+
+#[tokio::test]
+async fn a_data_folder_of_another_process_is_left_alone() -> Result<()> {
+    let first = Marquee::start(&[]).await?;
+    let data = first.data().to_string_lossy().into_owned();
+    let output = marquee(&["up", "--data", &data, "--listen", "127.0.0.1:0", "--rtmp-listen", "127.0.0.1:0"]).await?;
+    refused(&output, &[&data])
+}
+
+#[tokio::test]
+async fn an_unknown_key_of_the_config_file_names_the_nearest_one() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let config = folder.path().join("marquee.toml");
+    std::fs::write(&config, "reconect-grace = 5\n")?;
+    let output = marquee(&["up", "--config", &config.to_string_lossy()]).await?;
+    refused(&output, &["reconect-grace", "reconnect-grace"])
+}
+
+#[tokio::test]
+async fn two_instances_run_side_by_side() -> Result<()> {
+    let (one, two) = (Marquee::start(&["--demo"]).await?, Marquee::start(&["--demo"]).await?);
+    ensure!(one.ready.rest != two.ready.rest && one.ready.rtmp != two.ready.rtmp);
+    for marquee in [&one, &two] {
+        let channels = http::get(&format!("{}/v1/channels", marquee.ready.rest)).await?.json()?;
+        ensure!(channels["channels"].as_array().map(Vec::len) == Some(1), "{channels}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn sigterm_stops_it_in_order() -> Result<()> {
+    let mut marquee = Marquee::start(&[]).await?;
+    ensure!(marquee.terminate().await? == Some(0), "{}", marquee.log());
+    Ok(())
+}
