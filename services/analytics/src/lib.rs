@@ -1,0 +1,69 @@
+//! Analytics: takes what players report, knows the audience now, and sums up what was watched.
+//!
+//! ```text
+//!  players ─► BeaconService ─ publish, durable ─► bus: playback ─► Folder ─ fold ─► Store (SQLite)
+//!                                                   by viewer        │      sessions, sums AND next offset: one transaction
+//!                                                                    ▼                    ▲
+//!  pages ◄─ AudienceService.WatchAudience ◄────────────────────── Board        GetEventSummary ─ owner? ─ Catalogue
+//! ```
+//!
+//! The metrics are defined in `docs/ANALYTICS.md`; [`domain`] computes them and nothing else does.
+
+mod app;
+mod beacon;
+mod config;
+mod consumer;
+pub mod domain;
+mod error;
+mod grpc;
+pub mod store;
+
+use std::sync::Arc;
+
+use marquee_bus::Consumer;
+use marquee_proto::analytics::v1::audience_service_server::AudienceServiceServer;
+use marquee_proto::analytics::v1::beacon_service_server::BeaconServiceServer;
+use marquee_proto::events::v1::{ChannelChanged, EventChanged};
+use marquee_proto::topic::PLAYBACK;
+use marquee_server::{Face, Platform, Service};
+
+pub use self::config::{Clock, Config};
+pub use self::error::Error;
+
+use self::app::{Beacons, Board, Catalogue, Summaries};
+use self::consumer::{Folder, Keeper};
+use self::grpc::{AudienceGrpc, BeaconGrpc};
+use self::store::{Sqlite, Store};
+
+/// Builds the service: opens its database and makes its face and its tasks.
+///
+/// # Errors
+/// When the database cannot be opened, or the bus has the playback topic otherwise than declared.
+pub async fn build(config: Config, platform: Platform) -> Result<Service, Error> {
+    let store: Arc<dyn Store> = Arc::new(Sqlite::open(&config.data.join("analytics.sqlite"))?);
+    // Beacons may come before the fold has its first look at the bus.
+    platform.bus.declare(&[PLAYBACK]).await?;
+    let board = Arc::new(Board::new(store.clone(), config.clock.clone(), config.rules));
+    let catalogue = Catalogue::new(store.clone(), platform.peers.clone());
+    let summaries = Summaries::new(store.clone(), catalogue.clone(), config.clock.clone());
+    let beacons = Beacons::new(platform.bus.clone(), config.clock);
+    let keeper = Arc::new(Keeper::new(store.clone()));
+    let folder = Folder::new(platform.bus.clone(), store.clone(), board.clone());
+    let kept = Consumer::new(platform.bus.clone(), "analytics.catalogue")
+        .on::<ChannelChanged>(keeper.clone())
+        .on::<EventChanged>(keeper);
+
+    let shutdown = platform.shutdown;
+    let audience = AudienceGrpc::new(board.clone(), catalogue, summaries, shutdown.clone());
+    let face = Face::new("analytics")
+        .grpc(BeaconServiceServer::new(BeaconGrpc::new(beacons, shutdown.clone())))
+        .grpc(AudienceServiceServer::new(audience))
+        .ready("analytics database", move || {
+            let store = store.clone();
+            Box::pin(async move { store.ledger().await.map(drop).map_err(|error| error.to_string()) })
+        });
+    Ok(Service::new(face, shutdown.clone())
+        .task("analytics fold", folder.run(shutdown.clone()))
+        .task("analytics catalogue", kept.run(shutdown.clone()))
+        .task("analytics audience", board.expire(shutdown)))
+}

@@ -1,0 +1,11 @@
+//! The use cases.
+
+pub(crate) mod audience;
+pub(crate) mod beacons;
+pub(crate) mod catalogue;
+pub(crate) mod summary;
+
+pub(crate) use audience::{Audience, Board};
+pub(crate) use beacons::Beacons;
+pub(crate) use catalogue::Catalogue;
+pub(crate) use summary::Summaries;

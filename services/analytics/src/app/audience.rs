@@ -1,0 +1,154 @@
+//! The audience now, and who is told when it changes.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use marquee_proto::name::EventName;
+use parking_lot::Mutex;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Clock;
+use crate::domain::{Presence, Rules, Step};
+use crate::store::{Error, Store};
+
+/// An event's audience at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Audience {
+    pub(crate) event: EventName,
+    pub(crate) viewers: u64,
+    pub(crate) peak: u64,
+    pub(crate) time: Timestamp,
+}
+
+/// Where the fold writes who is there and the RPCs read it. It knows the sessions of the partitions that this process
+/// folds: all of them where one process runs.
+pub(crate) struct Board {
+    state: Mutex<State>,
+    /// Something was seen, and the next deadline may be sooner.
+    seen: Notify,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    rules: Rules,
+}
+
+struct State {
+    presence: Presence,
+    watched: HashMap<EventName, watch::Sender<Audience>>,
+}
+
+impl Board {
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Clock, rules: Rules) -> Self {
+        let state = State { presence: Presence::new(rules), watched: HashMap::new() };
+        Self { state: Mutex::new(state), seen: Notify::new(), store, clock, rules }
+    }
+
+    /// Takes the sessions of before a restart that may still be there, and keeps the peak that they make.
+    pub(crate) async fn restore(&self) -> Result<(), Error> {
+        let gone_ms = i64::try_from(self.rules.gone_after.as_millis()).unwrap_or(i64::MAX);
+        let open = self.store.open_since(self.clock.now_ms().saturating_sub(gone_ms)).await?;
+        let steps: Vec<_> = open
+            .into_iter()
+            .map(|(key, session)| Step {
+                key,
+                state: session.state(),
+                since_ms: session.since_ms,
+                at_ms: session.last_received_ms,
+            })
+            .collect();
+        let peaks = self.see(&steps);
+        if !peaks.is_empty() {
+            self.store.raise_peaks(peaks).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes what sessions did, one after the other. Returns how many were there at once at most, per event.
+    pub(crate) fn see(&self, steps: &[Step]) -> BTreeMap<EventName, u64> {
+        let now_ms = self.clock.now_ms();
+        let mut peaks: BTreeMap<EventName, u64> = BTreeMap::new();
+        let mut state = self.state.lock();
+        for step in steps {
+            if state.presence.see(step, now_ms) {
+                let count = state.presence.count(&step.key.event);
+                let peak = peaks.entry(step.key.event.clone()).or_default();
+                *peak = (*peak).max(count);
+            }
+        }
+        drop(state);
+        self.seen.notify_one();
+        peaks
+    }
+
+    /// Tells those who watch these events, once what changed is durable.
+    pub(crate) fn publish<'e>(&self, events: impl IntoIterator<Item = &'e EventName>, peaks: &BTreeMap<EventName, u64>) {
+        let time = self.clock.now();
+        let state = self.state.lock();
+        metrics::gauge!("analytics_concurrent_viewers").set(state.presence.total() as f64);
+        for event in events {
+            let viewers = state.presence.count(event);
+            if let Some(watched) = state.watched.get(event) {
+                watched.send_if_modified(|audience| {
+                    let peak = audience.peak.max(peaks.get(event).copied().unwrap_or_default());
+                    let changed = (viewers, peak) != (audience.viewers, audience.peak);
+                    if changed {
+                        *audience = Audience { event: event.clone(), viewers, peak, time };
+                    }
+                    changed
+                });
+            }
+        }
+    }
+
+    /// The audience of an event.
+    pub(crate) async fn audience(&self, event: &EventName) -> Result<Audience, Error> {
+        let peak = self.store.peak(event).await?;
+        let viewers = self.state.lock().presence.count(event);
+        Ok(Audience { event: event.clone(), viewers, peak: peak.max(viewers), time: self.clock.now() })
+    }
+
+    /// The audience of an event from now on.
+    pub(crate) async fn watch(&self, event: &EventName) -> Result<watch::Receiver<Audience>, Error> {
+        let audience = self.audience(event).await?;
+        let mut state = self.state.lock();
+        // Since it was read, it may have changed.
+        let viewers = state.presence.count(event);
+        let sender = state.watched.entry(event.clone()).or_insert_with(|| watch::Sender::new(audience.clone()));
+        sender.send_if_modified(|last| {
+            let changed = last.viewers != viewers || last.peak < audience.peak;
+            (last.viewers, last.peak) = (viewers, last.peak.max(audience.peak).max(viewers));
+            changed
+        });
+        Ok(sender.subscribe())
+    }
+
+    /// Lets those go who are not heard of any more, until the token is cancelled.
+    pub(crate) async fn expire(self: Arc<Self>, shutdown: CancellationToken) -> Result<(), Error> {
+        loop {
+            let next = self.state.lock().presence.next_deadline_ms();
+            let wait = async {
+                match next {
+                    Some(next) => {
+                        let left = u64::try_from(next - self.clock.now_ms()).unwrap_or(0);
+                        tokio::time::sleep(Duration::from_millis(left)).await;
+                    }
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                () = self.seen.notified() => {}
+                () = wait => {
+                    let gone = {
+                        let mut state = self.state.lock();
+                        state.watched.retain(|_, watched| watched.receiver_count() > 0);
+                        state.presence.advance(self.clock.now_ms())
+                    };
+                    self.publish(&gone, &BTreeMap::new());
+                }
+            }
+        }
+    }
+}

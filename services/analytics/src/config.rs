@@ -1,0 +1,66 @@
+//! What can be set.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::domain::Rules;
+
+/// Settings of the service.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The service's own folder; the database is `analytics.sqlite` in it.
+    pub data: PathBuf,
+    /// When a session is no longer part of the audience.
+    pub rules: Rules,
+    /// What time it is.
+    pub clock: Clock,
+}
+
+impl Config {
+    /// The defaults, in this folder.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        Self { data: data.into(), ..Self::default() }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { data: PathBuf::from("data/analytics"), rules: Rules::default(), clock: Clock::default() }
+    }
+}
+
+/// Tells the time.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
+
+impl Clock {
+    /// A clock that asks `now`.
+    pub fn new(now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        (self.0)()
+    }
+
+    /// The time in milliseconds since 1970.
+    pub fn now_ms(&self) -> i64 {
+        self.now().as_millisecond()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new(Timestamp::now)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}

@@ -1,0 +1,7 @@
+//! From the bus into the store.
+
+mod catalogue;
+mod playback;
+
+pub(crate) use catalogue::Keeper;
+pub(crate) use playback::Folder;

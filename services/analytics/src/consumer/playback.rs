@@ -1,0 +1,238 @@
+//! Folds the playback topic, exactly once: a batch's sums and the partition's next offset are one transaction, which holds
+//! only where the store expects the batch. A killed process goes on where the store is; what it had folded but not
+//! stored is folded again from the bus.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use marquee_bus::{EventBus, Message, Outgoing, Polled, Record, Subscription, TopicPartition, dead_letters};
+use marquee_proto::analytics::v1::PlaybackReported;
+use marquee_proto::topic::PLAYBACK;
+use prost::Message as _;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::Board;
+use crate::beacon;
+use crate::domain::{Ledger, Received, fold};
+use crate::store::{self, Flush, Partition, Store};
+use crate::Error;
+
+/// The consumer group.
+const GROUP: &str = "analytics.playback";
+
+/// Messages of one transaction at most.
+const BATCH: usize = 1_000;
+
+/// The wait before asking the bus or the store again that failed, at first and at most.
+const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
+
+/// Folds what the players said.
+pub(crate) struct Folder {
+    bus: Arc<dyn EventBus>,
+    store: Arc<dyn Store>,
+    board: Arc<Board>,
+}
+
+/// The partitions that are this process', and their next offsets as the store has them.
+type Owned = HashMap<TopicPartition, u64>;
+
+impl Folder {
+    pub(crate) fn new(bus: Arc<dyn EventBus>, store: Arc<dyn Store>, board: Arc<Board>) -> Self {
+        Self { bus, store, board }
+    }
+
+    /// Folds until the token is cancelled.
+    ///
+    /// # Errors
+    /// What waiting does not mend. The bus or the store being away for a while is waited for.
+    pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
+        let work = self.work();
+        shutdown.run_until_cancelled(work).await.unwrap_or(Ok(()))
+    }
+
+    /// May be dropped at any point: what was not stored is read again.
+    async fn work(&self) -> Result<(), Error> {
+        self.bus.declare(&[PLAYBACK, dead_letters(&PLAYBACK)]).await?;
+        self.board.restore().await?;
+        self.report().await;
+        let mut subscription = self.bus.subscribe(GROUP, &[PLAYBACK]).await?;
+        let mut owned = Owned::new();
+        let mut failures = 0;
+        loop {
+            match subscription.poll(BATCH).await {
+                Ok(Polled::Assigned(partitions)) => {
+                    for partition in partitions {
+                        let next = self.position(&partition).await?;
+                        subscription.seek(&partition, next);
+                        owned.insert(partition, next);
+                    }
+                }
+                // Nothing of them is in hand: every batch is stored before the next poll.
+                Ok(Polled::Revoked(partitions)) => owned.retain(|partition, _| !partitions.contains(partition)),
+                Ok(Polled::Records(records)) => self.take(&mut *subscription, &mut owned, &records).await?,
+                Err(error @ (marquee_bus::Error::Damaged { .. } | marquee_bus::Error::UnknownTopic(_))) => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot read from the bus, trying again");
+                    wait(&mut failures).await;
+                    continue;
+                }
+            }
+            failures = 0;
+        }
+    }
+
+    /// Where a partition goes on.
+    async fn position(&self, partition: &TopicPartition) -> Result<u64, Error> {
+        let stored = self.store.next_offsets().await?;
+        let place = place(partition);
+        let next = stored.get(&place).copied().unwrap_or(0);
+        let ends = self.bus.end_offsets(&PLAYBACK).await?;
+        let end = usize::try_from(partition.partition).ok().and_then(|number| ends.get(number)).copied();
+        match end {
+            Some(end) if next > end => {
+                tracing::warn!(
+                    topic = place.topic, partition = place.number, next, end,
+                    "the topic was made anew: it is folded from its beginning, what was counted stays"
+                );
+                self.store.restart(place).await?;
+                Ok(0)
+            }
+            _ => Ok(next),
+        }
+    }
+
+    /// Folds a batch of one partition and stores it, however long that takes.
+    async fn take(
+        &self,
+        subscription: &mut dyn Subscription,
+        owned: &mut Owned,
+        records: &[Record],
+    ) -> Result<(), Error> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
+        let partition = first.topic_partition();
+        let Some(expected) = owned.get(&partition).copied() else { return Ok(()) };
+        let next = last.offset + 1;
+        let skipped = first.offset.saturating_sub(expected);
+        if skipped > 0 {
+            tracing::error!(partition = partition.partition, expected, found = first.offset, "beacons expired on the bus before they were folded");
+        }
+
+        let mut malformed = 0;
+        let mut batch: Vec<Received> = Vec::with_capacity(records.len());
+        for record in records.iter().filter(|record| record.offset >= expected) {
+            let decoded = PlaybackReported::decode(record.message.value.clone());
+            match decoded.map_err(|error| error.to_string()).and_then(|reported| beacon::received(&reported)) {
+                Ok(received) => batch.push(received),
+                Err(reason) => {
+                    malformed += 1;
+                    self.bury(record, &reason).await;
+                }
+            }
+        }
+
+        let mut failures = 0;
+        loop {
+            match self.store_batch(&partition, expected, next, skipped, malformed, &batch).await {
+                Ok(()) => break,
+                Err(store::Error::Conflict { expected, found }) => {
+                    tracing::warn!(partition = partition.partition, expected, found, "the batch was folded elsewhere");
+                    owned.insert(partition.clone(), found);
+                    subscription.seek(&partition, found);
+                    return Ok(());
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot store what players reported, trying again");
+                    wait(&mut failures).await;
+                }
+            }
+        }
+        owned.insert(partition.clone(), next);
+        if let Err(error) = subscription.commit(&partition, next).await {
+            tracing::debug!(%error, "the bus does not take the offset; the store has it");
+        }
+        self.report().await;
+        Ok(())
+    }
+
+    async fn store_batch(
+        &self,
+        partition: &TopicPartition,
+        expected: u64,
+        next: u64,
+        skipped: u64,
+        malformed: u64,
+        batch: &[Received],
+    ) -> Result<(), store::Error> {
+        let mut keys: Vec<_> = batch.iter().map(|received| received.report.key.clone()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let mut known = self.store.sessions(keys).await?;
+        let folded = fold(|key| known.remove(key), batch);
+        let peaks = self.board.see(&folded.steps);
+        let events: Vec<_> = folded.totals.keys().cloned().collect();
+        let flush = Flush {
+            sessions: folded.sessions,
+            totals: folded.totals,
+            peaks: peaks.clone(),
+            ledger: folded.ledger + Ledger { malformed, ..Ledger::default() },
+            skipped,
+        };
+        self.store.flush(place(partition), expected, next, flush).await?;
+        self.board.publish(&events, &peaks);
+        Ok(())
+    }
+
+    /// Shows what became of all messages.
+    async fn report(&self) {
+        let Ok((ledger, produced)) = self.store.ledger().await else { return };
+        let results = [
+            ("counted", ledger.counted),
+            ("late", ledger.late),
+            ("malformed", ledger.malformed),
+            ("duplicate", ledger.duplicate),
+        ];
+        for (result, count) in results {
+            metrics::counter!("analytics_playback_messages_total", "result" => result).absolute(count);
+        }
+        metrics::counter!("analytics_playback_produced_total").absolute(produced);
+    }
+
+    /// Publishes a message that cannot be read among the dead letters.
+    async fn bury(&self, record: &Record, reason: &str) {
+        let Record { topic, partition, offset, message } = record;
+        tracing::error!(%topic, partition, offset, id = message.id, reason, "to the dead letters");
+        let mut attributes = message.attributes.clone();
+        attributes.extend([
+            ("dead_letter_reason".to_owned(), reason.to_owned()),
+            ("dead_letter_topic".to_owned(), topic.to_string()),
+            ("dead_letter_partition".to_owned(), partition.to_string()),
+            ("dead_letter_offset".to_owned(), offset.to_string()),
+            ("dead_letter_group".to_owned(), GROUP.to_owned()),
+        ]);
+        let letter = Outgoing {
+            topic: Cow::Owned(format!("{topic}.dlq")),
+            message: Message { attributes, ..message.clone() },
+        };
+        let mut failures = 0;
+        while let Err(error) = self.bus.publish(vec![letter.clone()]).await {
+            tracing::warn!(%error, "cannot publish a dead letter, trying again");
+            wait(&mut failures).await;
+        }
+    }
+}
+
+fn place(partition: &TopicPartition) -> Partition {
+    Partition { topic: partition.topic.to_string(), number: partition.partition }
+}
+
+async fn wait(failures: &mut u32) {
+    let (first, most) = RETRY;
+    let pause = first.saturating_mul(2_u32.saturating_pow(*failures)).min(most);
+    *failures = failures.saturating_add(1);
+    sleep(pause).await;
+}
