@@ -53,7 +53,8 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
         .declare(&[topic::CHANNEL, topic::EVENT, topic::STREAM, topic::RECORDING])
         .await?;
     let store = Store::open(&config.data.join("events.sqlite"))?;
-    let outbox = store.documents.outbox();
+    let documents = store.documents.clone();
+    let outbox = documents.outbox();
     let app = Arc::new(App {
         store,
         clock: config.clock,
@@ -62,6 +63,16 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
     });
 
     let face = Face::new(NAME)
+        .ready("store", move || {
+            let documents = documents.clone();
+            Box::pin(async move {
+                documents
+                    .counter("ready")
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            })
+        })
         .grpc(ChannelServiceServer::new(Channels(app.clone())))
         .grpc(EventServiceServer::new(Events(app.clone())));
 

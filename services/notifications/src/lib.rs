@@ -57,7 +57,8 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
     ];
     platform.bus.declare(&topics).await?;
     let store = Store::open(&config.data.join("notifications.sqlite"))?;
-    let outbox = store.documents.outbox();
+    let documents = store.documents.clone();
+    let outbox = documents.outbox();
     let shutdown = platform.shutdown;
     let app = Arc::new(App {
         store,
@@ -68,7 +69,18 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
         reminders: Notify::new(),
     });
 
-    let face = Face::new(NAME).grpc(InboxServiceServer::new(Inboxes(app.clone())));
+    let face = Face::new(NAME)
+        .ready("store", move || {
+            let documents = documents.clone();
+            Box::pin(async move {
+                documents
+                    .counter("ready")
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            })
+        })
+        .grpc(InboxServiceServer::new(Inboxes(app.clone())));
 
     let audience = Arc::new(Audience(app.clone()));
     let audience = Consumer::new(platform.bus.clone(), "notifications.audience")

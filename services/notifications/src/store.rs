@@ -36,6 +36,13 @@ impl Store {
         Ok(self.documents.get(id).await?)
     }
 
+    /// An account's inbox. By its index, which is never older than what another query has seen; a document by its id may
+    /// come from the cache, which learns of a commit a moment after queries do.
+    pub(crate) async fn inbox(&self, account: &str) -> Result<Option<Stored<Inbox>>> {
+        let query = Query::by("by_account").equals(account).limit(1);
+        Ok(self.documents.query(query).await?.items.into_iter().next())
+    }
+
     /// Notifications of an account with a sequence above `after`, oldest first.
     pub(crate) async fn since(
         &self,

@@ -47,7 +47,7 @@ impl App {
     }
 
     pub(super) async fn inbox(&self, account: &str) -> Result<(Option<Stored<Inbox>>, Inbox)> {
-        let stored = self.store.get::<Inbox>(account).await?;
+        let stored = self.store.inbox(account).await?;
         let inbox = stored
             .as_ref()
             .map_or_else(|| Inbox::empty(account), |inbox| (*inbox.value).clone());

@@ -145,7 +145,11 @@ impl Inbox {
 
 impl Document for Inbox {
     const COLLECTION: &'static str = "inboxes";
-    const INDEXES: &'static [Index] = &[];
+    const INDEXES: &'static [Index] = &[Index {
+        name: "by_account",
+        fields: &["account"],
+        unique: true,
+    }];
 
     fn id(&self) -> &str {
         &self.account

@@ -1,0 +1,13 @@
+//! The notifications service as its callers and the bus see it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
+mod fanout;
+mod fixture;
+mod inbox;
+mod reminders;
+mod watch;
