@@ -10,6 +10,7 @@ mod bank;
 mod events_peer;
 mod fixture;
 mod follows;
+mod membership_ends;
 mod memberships;
 mod payments;
 mod reminders;
