@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
 mod bench;
+mod docs;
 mod lint;
 mod run;
 mod test;
@@ -27,6 +28,8 @@ enum Command {
     Test(test::Args),
     /// Formatting, clippy, proto lint and breaking check, house rules
     Lint(lint::Args),
+    /// Write the pages of docs/ that are made from the code
+    Docs,
     /// Measure, and print what docs/BENCHMARKS.md holds
     Bench(bench::Args),
 }
@@ -37,6 +40,7 @@ fn main() -> Result<()> {
         Command::Up(args) => up::run(args),
         Command::Test(args) => test::run(args),
         Command::Lint(args) => lint::run(args),
+        Command::Docs => docs::run(),
         Command::Bench(args) => bench::run(args),
     }
 }

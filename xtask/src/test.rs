@@ -13,17 +13,24 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
-    tools::require(&[&tools::CC, &tools::NODE, &tools::NPM, &tools::FFMPEG, &tools::CHROMIUM])?;
+    tools::require(&[
+        &tools::CC,
+        &tools::NODE,
+        &tools::NPM,
+        &tools::FFMPEG,
+        &tools::CHROMIUM,
+    ])?;
     web::build()?;
     if args.options.is_empty() {
         check(program("npm", &top().join("web")).args(["test", "--silent"]))?;
     }
-    // The journeys start the real binary.
-    check(cargo().args(["build", "--package", "marquee"]))?;
     let mut test = cargo();
     test.args(["test", "--no-fail-fast"]);
     if args.options.is_empty() {
+        // The package `marquee` has tests of its binary, so that the binary is there for the journeys too.
         test.arg("--workspace");
+    } else {
+        check(cargo().args(["build", "--package", "marquee"]))?;
     }
     check(test.args(&args.options))
 }

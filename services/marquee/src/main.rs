@@ -1,6 +1,7 @@
 //! Marquee in one binary: `marquee up` runs all six services in one process, `marquee publish` is an encoder.
 
 mod publish;
+mod reference;
 mod up;
 
 use std::process::ExitCode;
@@ -22,6 +23,9 @@ enum Command {
     Up(Box<up::Args>),
     /// Publish an FLV file over RTMP, as an encoder would
     Publish(publish::Args),
+    /// Print a page of the documentation that is made from the code
+    #[command(hide = true)]
+    Reference(reference::Args),
 }
 
 #[tokio::main]
@@ -31,6 +35,7 @@ async fn main() -> ExitCode {
     let result = match cli.command {
         Command::Up(args) => up::run(*args).await,
         Command::Publish(args) => publish::run(args).await,
+        Command::Reference(args) => reference::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
