@@ -12,6 +12,11 @@ pub async fn within<F: Future>(deadline: Instant, future: F) -> F::Output {
     DEADLINE.scope(deadline, future).await
 }
 
+/// The same for one poll of a future that has a type of its own.
+pub fn poll_within<T>(deadline: Instant, poll: impl FnOnce() -> T) -> T {
+    DEADLINE.sync_scope(deadline, poll)
+}
+
 /// What is left of the deadline of the running task; `None` when it has none, zero when it is over.
 pub fn remaining() -> Option<Duration> {
     DEADLINE

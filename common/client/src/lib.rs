@@ -17,7 +17,7 @@ mod peer;
 mod peers;
 mod tokens;
 
-pub use deadline::{remaining, within};
+pub use deadline::{poll_within, remaining, within};
 pub use error::Error;
 pub use keys::RemoteKeys;
 pub use peer::{Peer, channel};

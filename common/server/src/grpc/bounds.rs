@@ -218,7 +218,12 @@ where
             let error = this.refusal.take().unwrap_or(Error::ShuttingDown);
             return Poll::Ready(Ok(Status::from(error).into_http()));
         };
-        if let Poll::Ready(response) = inner.poll(cx) {
+        // What the handler calls has to be done by then too.
+        let polled = match *this.at {
+            Some(at) => marquee_client::poll_within(at, || inner.poll(cx)),
+            None => inner.poll(cx),
+        };
+        if let Poll::Ready(response) = polled {
             this.permit.take();
             let ends = this.stream.take().map(|draining| {
                 let deadline = this.at.map(|at| Box::pin(sleep_until(at)));
@@ -293,6 +298,31 @@ fn timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_the_handler_calls_gets_what_is_left_of_the_callers_time() {
+        let handler = tower::service_fn(|_: Request<tonic::body::Body>| async {
+            let left = marquee_client::remaining().is_some_and(|left| left <= Duration::from_secs(9));
+            Ok::<_, Infallible>(
+                Response::builder()
+                    .header("left", left.to_string())
+                    .body(tonic::body::Body::empty())
+                    .unwrap(),
+            )
+        });
+        let mut bounded = Bounds::new(&Limits::default(), CancellationToken::new()).layer(handler);
+        for (timeout, left) in [(Some("9S"), "true"), (None, "false")] {
+            let mut request = Request::builder().uri("/marquee.events.v1.EventService/GetEvent");
+            if let Some(timeout) = timeout {
+                request = request.header("grpc-timeout", timeout);
+            }
+            let response = bounded
+                .call(request.body(tonic::body::Body::empty()).unwrap())
+                .await
+                .unwrap();
+            assert_eq!(response.headers()["left"], left);
+        }
+    }
 
     fn read(text: &str) -> Option<Option<Duration>> {
         let mut headers = HeaderMap::new();
