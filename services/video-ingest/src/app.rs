@@ -66,3 +66,17 @@ fn channel(parent: &str) -> Result<ChannelName> {
     }
     parent.parse().map_err(|error| Error::field("parent", &error))
 }
+
+/// Puts what is wrong with one field beside what is wrong with the others.
+fn gather<T>(violations: &mut Violations, field: Result<T>) -> Result<Option<T>> {
+    match field {
+        Ok(value) => Ok(Some(value)),
+        Err(Error::Invalid(invalid)) => {
+            for violation in invalid.0 {
+                violations.push(violation.field, violation.description);
+            }
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}

@@ -6,10 +6,11 @@
 //!  timers: takeover, grace, figures ─────►└─────────┘─► watch: LiveStream, Playlists (http, grpc read them)
 //! ```
 //!
-//! What happens when a stream starts, is interrupted, resumes and ends stands in `actor.rs`; what is stored and
+//! What happens when a stream starts, is interrupted, resumes and ends stands in `actor/states.rs`; what is stored and
 //! published then, in `ledger.rs`.
 
 mod actor;
+mod counts;
 mod figures;
 mod ledger;
 mod playlists;
@@ -21,7 +22,7 @@ use marquee_proto::name::LiveStreamName;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use actor::Actor;
-pub(crate) use ledger::Ledger;
+pub(crate) use ledger::{Entry, Ledger};
 pub(crate) use playlists::Playlists;
 
 use crate::domain::LiveStream;

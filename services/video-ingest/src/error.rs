@@ -74,11 +74,31 @@ pub enum Error {
     Stopping,
 }
 
+/// Said to encoders.
+const DISK_FULL: &str = "the server's disk is full";
+
 impl Error {
     pub(crate) fn not_found(reason: &'static str, name: impl ToString) -> Self {
         Self::NotFound {
             reason,
             name: name.to_string(),
+        }
+    }
+
+    /// What the encoder shows. It says nothing of how the server is made.
+    pub(crate) fn for_encoder(&self) -> String {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self {
+            Self::Hls(
+                error @ (marquee_hls::Error::KeyframeInterval { .. }
+                | marquee_hls::Error::MalformedAvc(_)
+                | marquee_hls::Error::MalformedAac(_)),
+            ) => error.to_string(),
+            Self::Store(marquee_documents::Error::Full { .. }) => DISK_FULL.to_owned(),
+            Self::Media { source, .. } if matches!(source.kind(), StorageFull | QuotaExceeded) => {
+                DISK_FULL.to_owned()
+            }
+            _ => "the server cannot store the stream now; try again".to_owned(),
         }
     }
 
@@ -144,4 +164,19 @@ impl From<Error> for tonic::Status {
     fn from(error: Error) -> Self {
         error.to_status()
     }
+}
+
+/// An error with its sources, on one line.
+pub(crate) fn chain(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
 }

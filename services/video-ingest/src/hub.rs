@@ -4,17 +4,17 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use marquee_documents::{Query, Store};
+use marquee_documents::{Query, Store, Stored};
 use marquee_proto::name::{ChannelName, LiveStreamName, new_id};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::broadcast::{Actor, Broadcast, Command, Encoder, Ledger};
+use crate::broadcast::{Actor, Broadcast, Command, Encoder, Entry, Ledger};
 use crate::config::Config;
 use crate::domain::{LiveStream, State};
-use crate::error::Result;
+use crate::error::{Error, Result, chain};
 use crate::media::MediaRoot;
 
 /// How often a join is tried again because the broadcast ended just then.
@@ -132,30 +132,53 @@ impl Hub {
         }
     }
 
-    /// Goes on with the broadcasts that ran when the process stopped last: each waits for its encoder.
+    /// Goes on with the broadcasts that ran when the process stopped last: each waits for its encoder. Returns how many.
     pub(crate) async fn recover(&self, store: &Store) -> Result<usize> {
-        let mut recovered = 0;
+        let mut stored = Vec::new();
         for state in [State::Live, State::Interrupted] {
             let mut query = Query::by("by_state").equals(state.as_str()).limit(RECOVER_PAGE);
             loop {
                 let page = store.query::<LiveStream>(query.clone()).await?;
-                for stored in page.items {
-                    let name = stored.value.name();
-                    if self.current(&name.channel).is_some() {
-                        continue;
-                    }
-                    let mut actor = self.actor(&name);
-                    actor.1.recover(stored.into()).await?;
-                    self.spawn(actor.0, actor.1);
-                    recovered += 1;
-                }
+                stored.extend(page.items);
                 match page.next_page_token {
                     Some(token) => query = query.after(&token),
                     None => break,
                 }
             }
         }
+        // Of several streams of one channel only the newest can go on.
+        stored.sort_by_key(|stored| std::cmp::Reverse(stored.value.start_time));
+        let mut recovered = 0;
+        for stored in stored {
+            recovered += usize::from(self.take_up(stored).await?);
+        }
         Ok(recovered)
+    }
+
+    /// True when the broadcast goes on.
+    async fn take_up(&self, stored: Stored<LiveStream>) -> Result<bool> {
+        let name = stored.value.name();
+        let entry = Entry::from(stored);
+        let (broadcast, mut actor) = self.actor(&name);
+        if self.current(&name.channel).is_some() {
+            actor.give_up(entry).await;
+            return Ok(false);
+        }
+        match actor.recover(entry.clone()).await {
+            Ok(true) => {
+                self.spawn(broadcast, actor);
+                Ok(true)
+            }
+            Ok(false) => Ok(false),
+            // One broken journal is no reason not to serve the other streams.
+            Err(error @ Error::Hls(_)) => {
+                tracing::error!(stream = %name, error = %chain(&error), "the stream ends, since its journal cannot be read");
+                let (_, mut actor) = self.actor(&name);
+                actor.give_up(entry).await;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits until every broadcast has put away what it holds.

@@ -12,6 +12,7 @@
 //! its streams in the store and goes on the same way.
 
 mod app;
+mod archive;
 mod broadcast;
 mod config;
 mod domain;
@@ -20,12 +21,14 @@ mod grpc;
 mod http;
 mod hub;
 mod media;
+mod readiness;
 mod rtmp;
 mod wire;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use marquee_documents::{Collection, Store};
 use marquee_proto::video_ingest::v1::live_stream_service_server::LiveStreamServiceServer;
 use marquee_proto::video_ingest::v1::recording_service_server::RecordingServiceServer;
@@ -36,9 +39,11 @@ use tokio::net::TcpListener;
 pub use config::Config;
 pub use error::{Error, Result};
 
+use archive::Archive;
 use domain::{LiveStream, Recording, StreamKey};
 use hub::Hub;
 use media::MediaRoot;
+use readiness::Readiness;
 
 /// A built service and the address that encoders connect to.
 pub struct Built {
@@ -65,6 +70,8 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         Collection::of::<Recording>(),
     ];
     let store = Store::open_sqlite(&config.data.join("video-ingest.db"), &collections)?;
+    let archive = Archive::new(media.clone(), config.live_window);
+    let readiness = Readiness::new(store.clone(), media.clone());
     let owners = app::Owners::new(platform.peers.clone());
     let hub = Hub::new(
         config.clone(),
@@ -86,7 +93,11 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         hub: hub.clone(),
         publish_url: publish_url(&platform.public.rtmp, rtmp),
     };
-    let listener = rtmp::Listener::new(socket, config.clone(), keys.clone(), hub.clone());
+    let admission = rtmp::Admission {
+        keys: keys.clone(),
+        hub: hub.clone(),
+    };
+    let listener = rtmp::Listener::new(socket, config, admission);
     let streams = app::Streams {
         store: store.clone(),
         owners: owners.clone(),
@@ -96,7 +107,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         store: store.clone(),
         owners,
         hub: hub.clone(),
-        media: media.clone(),
+        archive: archive.clone(),
     };
 
     let face = Face::new("video-ingest")
@@ -106,7 +117,11 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
             shutdown: platform.shutdown.clone(),
         }))
         .grpc(RecordingServiceServer::new(grpc::Recordings(recordings)))
-        .http(http::router(hub.clone(), media, config));
+        .http(http::router(hub.clone(), media, archive))
+        .ready("storage", move || {
+            let readiness = readiness.clone();
+            async move { readiness.check().await }.boxed()
+        });
     let shutdown = platform.shutdown.clone();
     let serve = async move {
         listener.serve(shutdown).await;

@@ -38,6 +38,13 @@ impl MediaRoot {
         })
     }
 
+    /// Bytes that are left on the disk.
+    pub(crate) fn available(&self) -> Result<u64> {
+        let disk = rustix::fs::statvfs(&*self.path)
+            .map_err(|error| failed("look at the disk of", &self.path, error.into()))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// The folder of one stream, which need not exist.
     pub(crate) fn stream(&self, name: &LiveStreamName) -> StreamFolder {
         StreamFolder {

@@ -1,7 +1,9 @@
 //! The RTMP edge: sockets around `marquee_rtmp`'s session, and its messages turned into the packager's terms.
 
+mod admission;
 mod connection;
 mod listener;
 mod translate;
 
+pub(crate) use admission::Admission;
 pub(crate) use listener::Listener;

@@ -5,11 +5,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use marquee_auth::Principal;
 use marquee_documents::{Etag, Query, RequestKey, Store, Stored, Transaction};
-use marquee_error::invalid;
+use marquee_error::{Violations, invalid};
 use marquee_proto::name::{ChannelName, StreamKeyName};
 use marquee_proto::video_ingest::v1 as proto;
 
-use super::{Owners, PageRequest, channel};
+use super::{Owners, PageRequest, channel, gather};
 use crate::domain::{Secret, StreamKey};
 use crate::error::{Error, Result};
 use crate::hub::Hub;
@@ -17,6 +17,9 @@ use crate::wire;
 
 /// `last_used_time` is not stored more often than this.
 const LAST_USED_STEP: Duration = Duration::from_secs(10);
+
+/// A change of a key is tried again so often when somebody else changed it at the same time.
+const CHANGE_TRIES: usize = 5;
 
 /// Use cases of stream keys.
 #[derive(Clone)]
@@ -35,14 +38,8 @@ impl Keys {
         principal: &Principal,
         request: proto::CreateStreamKeyRequest,
     ) -> Result<proto::CreateStreamKeyResponse> {
-        let channel = channel(&request.parent)?;
+        let (channel, key, secret) = validate(&request)?;
         self.owners.require(principal, &channel).await?;
-        let display_name = request
-            .stream_key
-            .as_ref()
-            .map(|key| key.display_name.as_str())
-            .unwrap_or_default();
-        let (key, secret) = StreamKey::create(&channel, display_name, Timestamp::now())?;
         let response = proto::CreateStreamKeyResponse {
             stream_key: Some(wire::stream_key(&key)),
             secret: String::new(),
@@ -50,9 +47,6 @@ impl Keys {
         };
         let mut transaction = Transaction::new().insert(&key)?;
         if !request.request_id.is_empty() {
-            if uuid::Uuid::parse_str(&request.request_id).is_err() {
-                return Err(invalid("request_id", "must be a UUID").into());
-            }
             let replay = RequestKey::new(&principal.id(), "CreateStreamKey", &request.request_id, &request);
             if let Some(first) = self.store.replay(&replay).await? {
                 return Ok(first);
@@ -98,15 +92,14 @@ impl Keys {
         principal: &Principal,
         name: &str,
     ) -> Result<proto::RotateStreamKeyResponse> {
-        let (mut key, etag) = self.load(principal, name).await?;
-        if key.revoked {
-            return Err(Error::KeyRevoked {
-                name: key.name().to_string(),
-            });
-        }
-        let secret = key.rotate();
-        self.store
-            .commit(Transaction::new().replace(&key, &etag)?)
+        let (key, secret) = self
+            .change(principal, name, |key| {
+                if key.revoked {
+                    let name = key.name().to_string();
+                    return Err(Error::KeyRevoked { name });
+                }
+                Ok(key.rotate())
+            })
             .await?;
         Ok(proto::RotateStreamKeyResponse {
             stream_key: Some(wire::stream_key(&key)),
@@ -120,13 +113,12 @@ impl Keys {
         principal: &Principal,
         name: &str,
     ) -> Result<proto::RevokeStreamKeyResponse> {
-        let (mut key, etag) = self.load(principal, name).await?;
-        if !key.revoked {
-            key.revoked = true;
-            self.store
-                .commit(Transaction::new().replace(&key, &etag)?)
-                .await?;
-        }
+        let (key, ()) = self
+            .change(principal, name, |key| {
+                key.revoked = true;
+                Ok(())
+            })
+            .await?;
         let name = key.name();
         self.hub
             .dismiss(&name.channel, &name.stream_key, "the stream key was revoked")
@@ -134,6 +126,36 @@ impl Keys {
         Ok(proto::RevokeStreamKeyResponse {
             stream_key: Some(wire::stream_key(&key)),
         })
+    }
+
+    /// Loads, changes and stores a key of the caller's. That an encoder used it meanwhile is no reason to fail.
+    async fn change<T>(
+        &self,
+        principal: &Principal,
+        name: &str,
+        change: impl Fn(&mut StreamKey) -> Result<T>,
+    ) -> Result<(StreamKey, T)> {
+        let mut tries = CHANGE_TRIES;
+        loop {
+            let (mut key, etag) = self.load(principal, name).await?;
+            let before = key.clone();
+            let changed = change(&mut key)?;
+            if key == before {
+                return Ok((key, changed));
+            }
+            tries -= 1;
+            match self.store.commit(Transaction::new().replace(&key, &etag)?).await {
+                Ok(_) => return Ok((key, changed)),
+                Err(marquee_documents::Error::Conflict) if tries > 0 => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether the key with this id can be published with.
+    pub(crate) async fn is_good(&self, id: &str) -> Result<bool> {
+        let stored = self.store.get::<StreamKey>(id).await?;
+        Ok(stored.is_some_and(|stored| !stored.value.revoked))
     }
 
     /// The channel and key id that a secret opens; none for a wrong or revoked one.
@@ -183,4 +205,23 @@ impl Keys {
             _ => Err(Error::not_found("STREAM_KEY_NOT_FOUND", name)),
         }
     }
+}
+
+/// Checks all fields of a request, and makes the key that it asks for.
+fn validate(request: &proto::CreateStreamKeyRequest) -> Result<(ChannelName, StreamKey, Secret)> {
+    let mut violations = Violations::default();
+    let parent = gather(&mut violations, channel(&request.parent))?;
+    let display_name = request
+        .stream_key
+        .as_ref()
+        .map(|key| key.display_name.as_str())
+        .unwrap_or_default();
+    let is_uuid = request.request_id.is_empty() || uuid::Uuid::parse_str(&request.request_id).is_ok();
+    StreamKey::check(display_name, &mut violations);
+    violations.check(is_uuid, "request_id", || "must be a UUID".to_owned());
+    violations.finish()?;
+    // Without a violation there is a parent.
+    let channel = parent.ok_or_else(|| invalid("parent", "is required"))?;
+    let (key, secret) = StreamKey::create(&channel, display_name, Timestamp::now())?;
+    Ok((channel, key, secret))
 }

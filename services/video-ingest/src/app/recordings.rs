@@ -7,10 +7,10 @@ use marquee_proto::video_ingest::v1 as proto;
 use marquee_proto::video_ingest::v1::recording_changed::Change;
 
 use super::{Owners, PageRequest, channel_or_all};
+use crate::archive::Archive;
 use crate::domain::Recording;
 use crate::error::{Error, Result};
 use crate::hub::Hub;
-use crate::media::MediaRoot;
 use crate::wire;
 
 /// Use cases of recordings.
@@ -19,7 +19,7 @@ pub(crate) struct Recordings {
     pub(crate) store: Store,
     pub(crate) owners: Owners,
     pub(crate) hub: Hub,
-    pub(crate) media: MediaRoot,
+    pub(crate) archive: Archive,
 }
 
 impl Recordings {
@@ -79,6 +79,6 @@ impl Recordings {
             .delete::<Recording>(&parsed.recording, None)
             .publish(marquee_bus::event(recording.name(), &event));
         self.store.commit(transaction).await?;
-        self.media.stream(&stream).delete().await
+        self.archive.delete(&stream).await
     }
 }

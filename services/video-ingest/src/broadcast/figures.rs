@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use marquee_hls::{Frame, InitRecord, Track};
+use marquee_hls::{Frame, InitRecord, Journal, Track};
 
 use crate::domain::Figures;
 
@@ -50,11 +50,32 @@ impl Meter {
         }
     }
 
-    /// Another encoder's timestamps follow.
-    pub(crate) fn interrupt(&mut self) {
+    /// Goes on with the sums of what was stored.
+    pub(crate) fn resume(journal: &Journal) -> Self {
+        Self {
+            bytes: journal.segments.iter().map(|segment| segment.bytes).sum(),
+            media_ms: u64::try_from(journal.duration().as_millis()).unwrap_or(u64::MAX),
+            ..Self::default()
+        }
+    }
+
+    /// Bytes of all frames so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// An encoder begins: rates are counted from now on.
+    pub(crate) fn begin(&mut self, now: Duration) {
         self.last_keyframe = None;
         self.last_dts = None;
         self.ticks.clear();
+        self.ticks.push_back((now, self.bytes, self.pictures));
+    }
+
+    /// The encoder is gone. What is left are the sums; the rates are zero.
+    pub(crate) fn interrupt(&mut self, now: Duration, init: Option<&InitRecord>) -> Figures {
+        self.ticks.clear();
+        self.read(now, init)
     }
 
     /// The figures at `now`, counted from any fixed moment. Call it about once a second.

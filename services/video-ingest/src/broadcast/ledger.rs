@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use marquee_documents::{Etag, Store, Transaction};
+use marquee_documents::{self as documents, Etag, Store, Transaction};
 use marquee_hls::Journal;
 use marquee_proto::video_ingest::v1 as proto;
 use marquee_proto::video_ingest::v1::recording_changed::Change as RecordingChange;
@@ -123,9 +123,31 @@ impl Ledger {
                 .put(&recording)?
                 .publish(marquee_bus::event(recording.name(), &event));
         }
-        let committed = self.store.commit(transaction).await?;
-        entry.etag = committed.etags.into_iter().next();
-        Ok(())
+        match self.store.commit(transaction).await {
+            Ok(committed) => {
+                entry.etag = committed.etags.into_iter().next();
+                Ok(())
+            }
+            Err(
+                error @ (documents::Error::Conflict
+                | documents::Error::AlreadyExists { .. }
+                | documents::Error::NotFound { .. }),
+            ) => self.catch_up(entry, error).await,
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Nobody else writes a stream that runs here: an earlier try was stored although its answer was lost.
+    async fn catch_up(&self, entry: &mut Entry, error: documents::Error) -> Result<()> {
+        let stored = self
+            .store
+            .get::<LiveStream>(&entry.stream.name().live_stream)
+            .await?;
+        let is_done = stored
+            .as_ref()
+            .is_some_and(|stored| *stored.value == entry.stream);
+        entry.etag = stored.map(|stored| stored.etag);
+        if is_done { Ok(()) } else { Err(error.into()) }
     }
 }
 

@@ -33,8 +33,26 @@ impl StreamKey {
         display_name: &str,
         now: Timestamp,
     ) -> Result<(Self, Secret), Invalid> {
-        let display_name = display_name.trim();
         let mut violations = Violations::default();
+        Self::check(display_name, &mut violations);
+        violations.finish()?;
+        let secret = Secret::generate();
+        let key = Self {
+            id: marquee_proto::name::new_id(),
+            channel: channel.channel.clone(),
+            display_name: display_name.trim().to_owned(),
+            secret_hash: secret.hash(),
+            hint: secret.hint(),
+            revoked: false,
+            create_time: now,
+            last_used_time: None,
+        };
+        Ok((key, secret))
+    }
+
+    /// What is wrong with a display name.
+    pub(crate) fn check(display_name: &str, violations: &mut Violations) {
+        let display_name = display_name.trim();
         violations.check(
             display_name.chars().count() <= DISPLAY_NAME_MAX,
             "stream_key.display_name",
@@ -45,19 +63,6 @@ impl StreamKey {
             "stream_key.display_name",
             || "must not have control characters".to_owned(),
         );
-        violations.finish()?;
-        let secret = Secret::generate();
-        let key = Self {
-            id: marquee_proto::name::new_id(),
-            channel: channel.channel.clone(),
-            display_name: display_name.to_owned(),
-            secret_hash: secret.hash(),
-            hint: secret.hint(),
-            revoked: false,
-            create_time: now,
-            last_used_time: None,
-        };
-        Ok((key, secret))
     }
 
     /// Gives it another secret; the old one is good for nothing from now on.

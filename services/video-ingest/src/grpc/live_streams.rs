@@ -74,16 +74,17 @@ impl LiveStreamService for LiveStreams {
     }
 }
 
-/// Every change, and nothing after the one that says it has ended.
+/// Every change, up to the one that says it has ended.
 fn until_ended(
     changes: WatchStream<Option<LiveStream>>,
 ) -> impl futures::Stream<Item = Result<proto::WatchLiveStreamResponse, Status>> {
-    changes
-        .filter_map(async |stream| stream)
-        .scan(false, |ended, stream| {
-            let go_on = !std::mem::replace(ended, stream.state == State::Ended);
-            std::future::ready(go_on.then(|| message(&stream)))
-        })
+    let started = Box::pin(changes.filter_map(std::future::ready));
+    stream::unfold(Some(started), async |changes| {
+        let mut changes = changes?;
+        let stream = changes.next().await?;
+        let rest = (stream.state != State::Ended).then_some(changes);
+        Some((message(&stream), rest))
+    })
 }
 
 #[expect(clippy::result_large_err, reason = "tonic's streams carry statuses")]

@@ -10,36 +10,30 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use marquee_error::{ErrorExt as _, Problem};
-use marquee_hls::Kind;
 use marquee_proto::name::LiveStreamName;
-use quick_cache::sync::Cache;
 
+use crate::archive::{Archive, Extent};
 use crate::broadcast::Playlists;
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::hub::Hub;
 use crate::media::MediaRoot;
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
-/// Playlists of streams that are over, rendered; each has some kilobytes per hour.
-const CACHED_PLAYLISTS: usize = 500;
 
 struct Playback {
     hub: Hub,
     media: MediaRoot,
-    config: Arc<Config>,
-    over: Cache<(LiveStreamName, bool), Arc<Playlists>>,
+    archive: Archive,
 }
 
 type Shared = Arc<Playback>;
 
 /// The routes of live streams and recordings.
-pub(crate) fn router(hub: Hub, media: MediaRoot, config: Arc<Config>) -> Router {
+pub(crate) fn router(hub: Hub, media: MediaRoot, archive: Archive) -> Router {
     let playback = Playback {
         hub,
         media,
-        config,
-        over: Cache::new(CACHED_PLAYLISTS),
+        archive,
     };
     Router::new()
         .route("/live/{channel}/index.m3u8", get(current))
@@ -113,22 +107,8 @@ impl Playback {
         if running.is_some() {
             return Err(missing());
         }
-        let key = (name.clone(), recording);
-        if let Some(playlists) = self.over.get(&key) {
-            return Ok((playlists, Lifetime::Finished));
-        }
-        let journal = self.media.stream(name).journal().await?.ok_or_else(missing)?;
-        let kind = if recording {
-            Kind::Vod
-        } else {
-            Kind::Live {
-                window: self.config.live_window,
-            }
-        };
-        let playlists = Arc::new(Playlists::of(&journal, kind).ok_or_else(missing)?);
-        if journal.ended {
-            self.over.insert(key, playlists.clone());
-        }
+        let extent = if recording { Extent::Whole } else { Extent::Window };
+        let playlists = self.archive.playlists(name, extent).await?.ok_or_else(missing)?;
         Ok((playlists, Lifetime::Finished))
     }
 }

@@ -1,6 +1,7 @@
 //! One encoder's connection.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use marquee_rtmp::server::{ConnectRequest, Event, PlayRequest, PublishRequest, Rejection};
@@ -10,28 +11,32 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::admission::{Admission, Refusal};
 use super::translate;
-use crate::app::Keys;
 use crate::broadcast::{Command, Input};
-use crate::hub::{Hub, Link};
+use crate::hub::Link;
 
 /// The application that encoders publish to: `rtmp://host/live`.
 const APP: &str = "live";
-/// Read at once.
-const READ: usize = 32 << 10;
+/// Read at once before there is media; many connections never get further.
+const READ_COMMANDS: usize = 4 << 10;
+/// Read at once while media comes.
+const READ_MEDIA: usize = 32 << 10;
 /// How long the peer may take to read what it is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a refused peer may take to read the reason and close.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// When nothing has to be done by the clock.
+const NEVER: Duration = Duration::from_secs(24 * 3_600);
 
 /// A connection with its session.
 pub(crate) struct Connection {
     socket: TcpStream,
     peer: SocketAddr,
     session: ServerSession,
+    limits: Limits,
     began: Instant,
-    keys: Keys,
-    hub: Hub,
+    admission: Admission,
     publish: Option<Publish>,
 }
 
@@ -44,7 +49,8 @@ struct Publish {
     batch: Vec<Input>,
 }
 
-/// Why a connection ends.
+/// Why a connection ends. Nothing in it was sent by the peer: even an application's name may be a key in the wrong
+/// field.
 #[derive(Debug, thiserror::Error)]
 enum End {
     #[error("the encoder closed the connection")]
@@ -63,15 +69,14 @@ enum End {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: TcpStream, peer: SocketAddr, limits: Limits, keys: Keys, hub: Hub) -> Self {
-        let session = ServerSession::new(limits, Duration::ZERO);
+    pub(crate) fn new(socket: TcpStream, peer: SocketAddr, limits: Limits, admission: Admission) -> Self {
         Self {
             socket,
             peer,
-            session,
+            session: ServerSession::new(limits.clone(), Duration::ZERO),
+            limits,
             began: Instant::now(),
-            keys,
-            hub,
+            admission,
             publish: None,
         }
     }
@@ -89,24 +94,26 @@ impl Connection {
                 tracing::warn!(%peer, %end, "rtmp connection ended")
             }
         }
-        if let Some(publish) = self.publish.take() {
-            let leave = Command::Leave {
-                encoder: publish.link.encoder,
-            };
-            // The broadcast may be over.
-            let _ = publish.link.broadcast.send(leave).await;
-        }
+        self.leave().await;
         self.farewell().await;
     }
 
     async fn serve(&mut self, shutdown: &CancellationToken) -> Result<std::convert::Infallible, End> {
         // Media is sent in small pieces; waiting for more to send helps nobody.
         self.socket.set_nodelay(true)?;
-        let mut buffer = vec![0; READ];
+        let mut buffer = vec![0; READ_COMMANDS];
+        let mut stopped = pin!(shutdown.cancelled());
+        // Armed anew only when it would ring too late: while media comes, the deadline only ever moves back.
+        let mut alarm = pin!(sleep_until(self.began));
         loop {
             self.flush().await?;
-            let deadline = self.session.deadline().map(|at| self.began + at);
-            let far = Instant::now() + Duration::from_secs(3_600);
+            let deadline = self.began + self.session.deadline().unwrap_or(NEVER);
+            if alarm.is_elapsed() || deadline < alarm.deadline() {
+                alarm.as_mut().reset(deadline);
+            }
+            if self.publish.is_some() && buffer.len() < READ_MEDIA {
+                buffer.resize(READ_MEDIA, 0);
+            }
             tokio::select! {
                 read = self.socket.read(&mut buffer) => match read? {
                     0 => {
@@ -115,9 +122,9 @@ impl Connection {
                     }
                     length => self.input(&buffer[..length]).await?,
                 },
-                () = sleep_until(deadline.unwrap_or(far)) => self.session.tick(self.now())?,
+                () = alarm.as_mut() => self.session.tick(self.now())?,
                 reason = dismissed(&mut self.publish) => return Err(self.dismissed(reason)),
-                () = shutdown.cancelled() => {
+                () = stopped.as_mut() => {
                     self.end_stream("the server is restarting; reconnect");
                     return Err(End::Shutdown);
                 }
@@ -141,19 +148,13 @@ impl Connection {
                 Event::Video(media) => self.media(translate::video(&media))?,
                 Event::Audio(media) => self.media(translate::audio(&media))?,
                 Event::Data(data) => {
-                    let metadata =
-                        marquee_rtmp::metadata::Metadata::parse(&data.payload, Limits::default().amf);
+                    let metadata = marquee_rtmp::metadata::Metadata::parse(&data.payload, self.limits.amf);
                     let input = metadata.ok().flatten().as_ref().and_then(translate::expected);
                     self.media(Ok(input))?;
                 }
                 Event::PublishFinished { .. } => {
                     self.hand_over().await?;
-                    if let Some(publish) = self.publish.take() {
-                        let leave = Command::Leave {
-                            encoder: publish.link.encoder,
-                        };
-                        let _ = publish.link.broadcast.send(leave).await;
-                    }
+                    self.leave().await;
                 }
                 _ => {}
             }
@@ -165,11 +166,11 @@ impl Connection {
         if connect.app == APP {
             return Ok(self.session.accept(connect.request)?);
         }
-        let app: String = connect.app.chars().take(100).collect();
         let reason =
-            format!("there is no application `{app}`; publish to rtmp://<host>/{APP} with your stream key");
+            format!("there is no such application; publish to rtmp://<host>/{APP} with your stream key");
         self.session
             .reject(connect.request, &Rejection::invalid_app(reason.as_str()))?;
+        Refusal::UnknownApp.count();
         Err(End::Refused(reason))
     }
 
@@ -177,52 +178,34 @@ impl Connection {
         let reason = "playing over RTMP is not offered; watch over HLS".to_owned();
         self.session
             .reject(play.request, &Rejection::stream_not_found(reason.as_str()))?;
+        Refusal::Play.count();
         Err(End::Refused(reason))
     }
 
     async fn publish(&mut self, request: PublishRequest) -> Result<(), End> {
-        let refusal = match self.admit(&request).await {
+        let admitted = if self.publish.is_some() {
+            Err(Refusal::Twice)
+        } else {
+            self.admission.admit(request.key.expose()).await
+        };
+        match admitted {
             Ok(link) => {
                 tracing::info!(peer = %self.peer, stream = %link.broadcast.name(), "an encoder publishes");
-                self.session.accept(request.request)?;
+                // First, so that it leaves whatever happens now.
                 self.publish = Some(Publish {
                     stream: request.stream,
                     link,
                     batch: Vec::new(),
                 });
-                return Ok(());
+                Ok(self.session.accept(request.request)?)
             }
-            Err(refusal) => refusal,
-        };
-        metrics::counter!("marquee_rtmp_publish_refused_total").increment(1);
-        self.session.reject(request.request, &refusal)?;
-        Err(End::Refused(refusal.description))
-    }
-
-    async fn admit(&self, request: &PublishRequest) -> Result<Link, Rejection> {
-        if self.publish.is_some() {
-            return Err(Rejection::bad_name("this connection publishes already"));
+            Err(refusal) => {
+                refusal.count();
+                let rejection = refusal.rejection();
+                self.session.reject(request.request, &rejection)?;
+                Err(End::Refused(rejection.description))
+            }
         }
-        if request.key.is_empty() {
-            return Err(Rejection::denied(
-                "there is no stream key; set it in the encoder beside the server's address",
-            ));
-        }
-        let (channel, key) = match self.keys.authenticate(request.key.expose()).await {
-            Ok(Some(known)) => known,
-            Ok(None) => {
-                return Err(Rejection::denied(
-                    "the stream key is not known or revoked; create one in the studio",
-                ));
-            }
-            Err(error) => {
-                tracing::error!(%error, "a stream key cannot be checked");
-                return Err(Rejection::failed(
-                    "the stream key cannot be checked now; try again",
-                ));
-            }
-        };
-        self.hub.join(&channel, &key).await.map_err(Rejection::bad_name)
     }
 
     fn media(&mut self, translated: Result<Option<Input>, translate::Error>) -> Result<(), End> {
@@ -237,6 +220,7 @@ impl Connection {
             Err(error) => {
                 let reason = error.to_string();
                 self.end_stream(&reason);
+                Refusal::Media.count();
                 Err(End::Refused(reason))
             }
         }
@@ -250,20 +234,26 @@ impl Connection {
         if publish.batch.is_empty() {
             return Ok(());
         }
-        let batch = std::mem::take(&mut publish.batch);
-        let sent = publish
-            .link
-            .broadcast
-            .send(Command::Media {
-                encoder: publish.link.encoder,
-                batch,
-            })
-            .await;
-        if sent.is_ok() {
+        let media = Command::Media {
+            encoder: publish.link.encoder,
+            batch: std::mem::take(&mut publish.batch),
+        };
+        if publish.link.broadcast.send(media).await.is_ok() {
             return Ok(());
         }
         let reason = dismissed(&mut self.publish).await;
         Err(self.dismissed(reason))
+    }
+
+    /// The encoder publishes no more.
+    async fn leave(&mut self) {
+        if let Some(publish) = self.publish.take() {
+            let leave = Command::Leave {
+                encoder: publish.link.encoder,
+            };
+            // The broadcast may be over.
+            let _ = publish.link.broadcast.send(leave).await;
+        }
     }
 
     fn dismissed(&mut self, reason: Option<String>) -> End {

@@ -8,10 +8,9 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::admission::Admission;
 use super::connection::Connection;
-use crate::app::Keys;
 use crate::config::Config;
-use crate::hub::Hub;
 
 /// After a failed accept: most often there are no file descriptors left, which takes a moment to change.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -20,18 +19,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Listener {
     socket: TcpListener,
     config: Arc<Config>,
-    keys: Keys,
-    hub: Hub,
+    admission: Admission,
 }
 
 impl Listener {
     /// Serves encoders on a bound socket.
-    pub(crate) fn new(socket: TcpListener, config: Arc<Config>, keys: Keys, hub: Hub) -> Self {
+    pub(crate) fn new(socket: TcpListener, config: Arc<Config>, admission: Admission) -> Self {
         Self {
             socket,
             config,
-            keys,
-            hub,
+            admission,
         }
     }
 
@@ -52,7 +49,7 @@ impl Listener {
                 () = shutdown.cancelled() => break,
             };
             let Ok(place) = places.clone().try_acquire_owned() else {
-                metrics::counter!("marquee_rtmp_connections_refused_total").increment(1);
+                metrics::counter!("video_ingest_connections_refused_total").increment(1);
                 tracing::warn!(%peer, limit = self.config.max_connections, "too many rtmp connections");
                 continue;
             };
@@ -60,8 +57,7 @@ impl Listener {
                 socket,
                 peer,
                 self.config.limits.clone(),
-                self.keys.clone(),
-                self.hub.clone(),
+                self.admission.clone(),
             );
             let shutdown = shutdown.clone();
             connections.spawn(async move {

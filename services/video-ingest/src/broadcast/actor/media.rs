@@ -1,0 +1,133 @@
+//! What becomes of the media: packaged, stored, listed.
+
+use jiff::Timestamp;
+use marquee_hls::{Output, Packager, UtcMicros};
+
+use super::Actor;
+use crate::broadcast::Input;
+use crate::error::{Error, Result, chain};
+use crate::media::Writer;
+
+impl Actor {
+    pub(super) async fn media(&mut self, encoder: u64, batch: Vec<Input>) {
+        if self.encoder.as_ref().is_none_or(|current| current.id != encoder) {
+            return;
+        }
+        self.refuse_newcomer();
+        let now = UtcMicros(Timestamp::now().as_microsecond());
+        let before = self.meter.bytes();
+        for input in batch {
+            let outputs = match input {
+                Input::Expected(expected) => {
+                    self.packager.expect(expected);
+                    continue;
+                }
+                Input::Config(config) => {
+                    self.packager.push_config(config);
+                    continue;
+                }
+                Input::Frame(frame) => {
+                    self.meter.frame(&frame);
+                    self.packager.push_frame(frame, now)
+                }
+            };
+            let stored = match outputs {
+                Ok(outputs) if outputs.is_empty() => continue,
+                Ok(outputs) => self.outputs(outputs).await,
+                Err(error) => Err(error.into()),
+            };
+            if let Err(error) = stored {
+                return self.failed(&error).await;
+            }
+        }
+        self.counts.received.increment(self.meter.bytes() - before);
+    }
+
+    /// The encoder sent what cannot be packaged, or it cannot be stored.
+    async fn failed(&mut self, error: &Error) {
+        tracing::warn!(stream = %self.shared.name, error = %chain(error), "the encoder is sent away");
+        self.take_over(&error.for_encoder()).await;
+    }
+
+    /// Puts away what the packager gave out. After an error of the storage the packager is ahead of the journal.
+    async fn outputs(&mut self, outputs: Vec<Output>) -> Result<()> {
+        for output in outputs {
+            let stored = match output {
+                Output::Warning(warning) => {
+                    self.counts.repairs.increment(1);
+                    tracing::debug!(stream = %self.shared.name, %warning, "the timeline was repaired");
+                    continue;
+                }
+                Output::Part(_) => continue,
+                output => self.store(output).await,
+            };
+            if stored.is_err() {
+                self.is_ahead = true;
+                return stored;
+            }
+        }
+        Ok(())
+    }
+
+    async fn store(&mut self, output: Output) -> Result<()> {
+        match output {
+            Output::Init(init) => {
+                self.on_air().await?;
+                let record = init.record.clone();
+                let (writer, stored) = self.take_writer().await?.init(init).await;
+                self.writer = Some(writer);
+                stored?;
+                self.init = Some(record);
+            }
+            Output::Segment(segment) => {
+                let (writer, stored) = self.take_writer().await?.segment(&segment).await;
+                self.writer = Some(writer);
+                stored?;
+                self.counts.segments.increment(1);
+                // What leaves the live playlist stays on disk: it is the recording.
+                self.playlist.push(segment.record);
+                self.show_playlists();
+            }
+            Output::Part(_) | Output::Warning(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn take_writer(&mut self) -> Result<Writer> {
+        match self.writer.take() {
+            Some(writer) => Ok(writer),
+            None => Ok(self.shared.folder.writer().await?.0),
+        }
+    }
+
+    /// Puts away what the encoder has sent so far.
+    pub(super) async fn flush(&mut self) {
+        let outputs = self.packager.interrupt();
+        if !self.is_ahead
+            && let Err(error) = self.outputs(outputs).await
+        {
+            tracing::error!(stream = %self.shared.name, error = %chain(&error), "the end of what was received is not stored");
+        }
+        if self.is_ahead {
+            self.go_back().await;
+        }
+    }
+
+    /// Takes packager and journal back to the last whole segment. False when the journal cannot be had.
+    pub(super) async fn go_back(&mut self) -> bool {
+        // It holds the file that a line may be torn in.
+        self.writer = None;
+        match self.shared.folder.writer().await {
+            Ok((writer, journal)) => {
+                self.packager = Packager::resume(self.config.packager.clone(), journal.state());
+                self.init = journal.inits.last().cloned();
+                self.writer = Some(writer);
+                self.is_ahead = false;
+            }
+            Err(error) => {
+                tracing::error!(stream = %self.shared.name, error = %chain(&error), "the journal cannot be opened");
+            }
+        }
+        !self.is_ahead
+    }
+}

@@ -1,0 +1,51 @@
+//! Whether streams can be taken: the store and the disk of the media must take writes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use marquee_documents::{Store, Transaction};
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use crate::media::MediaRoot;
+
+/// Below this the next segments would fill the disk.
+const LEAST_BYTES: u64 = 64 << 20;
+/// A good answer holds for so long: each look is a write that reaches the disk, and anybody may ask.
+const HOLDS: Duration = Duration::from_secs(4);
+
+/// Checks the storage.
+#[derive(Clone)]
+pub(crate) struct Readiness {
+    store: Store,
+    media: MediaRoot,
+    good: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Readiness {
+    pub(crate) fn new(store: Store, media: MediaRoot) -> Self {
+        Self {
+            store,
+            media,
+            good: Arc::default(),
+        }
+    }
+
+    /// Says what is wrong.
+    pub(crate) async fn check(&self) -> Result<(), String> {
+        if self.good.lock().is_some_and(|at| at.elapsed() < HOLDS) {
+            return Ok(());
+        }
+        let available = self.media.available().map_err(|error| error.to_string())?;
+        if available < LEAST_BYTES {
+            return Err(format!(
+                "only {} MiB are left on the disk of the media",
+                available >> 20
+            ));
+        }
+        let write = Transaction::new().increment("readiness", 1);
+        self.store.commit(write).await.map_err(|error| error.to_string())?;
+        *self.good.lock() = Some(Instant::now());
+        Ok(())
+    }
+}
