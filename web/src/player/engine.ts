@@ -1,0 +1,171 @@
+// Plays an HLS address in a video element: with hls.js where the browser has Media Source Extensions, else with the
+// browser's own HLS. It outlives what live streams do: a playlist that is not there yet, a publisher that reconnects, a
+// network that goes away for a while.
+import type Hls from "hls.js";
+import type { ErrorData, HlsConfig } from "hls.js";
+
+export interface EngineEvents {
+  /** There is nothing to play yet; it is tried again. */
+  waiting(): void;
+  /** Nothing more can be done. */
+  dead(reason: string): void;
+}
+
+export interface Engine {
+  /** Seconds between what is shown and what the broadcaster sends; null when it is not known or not live. */
+  latency(): number | null;
+  /** The position that live viewers should be at; null when not live. */
+  liveEdge(): number | null;
+  destroy(): void;
+}
+
+/** Wait before the next try of a playlist that is not there, and how long it is tried. */
+const RETRY_MS = 1_000;
+const PATIENCE_MS = { live: 90_000, recording: 10_000 };
+/** This many decoder errors within ten seconds are not survivable. */
+const MOST_MEDIA_ERRORS = 4;
+
+const CONFIG: Partial<HlsConfig> = {
+  // Two target durations behind the edge rather than three: the packager cuts at keyframes, so a segment is complete.
+  liveSyncDurationCount: 2,
+  liveMaxLatencyDurationCount: 10,
+  maxLiveSyncPlaybackRate: 1.05,
+  backBufferLength: 60,
+  startFragPrefetch: true,
+};
+
+export async function openEngine(
+  video: HTMLVideoElement,
+  address: string,
+  live: boolean,
+  events: EngineEvents,
+): Promise<Engine> {
+  const { default: Player } = await import("hls.js/light");
+  if (Player.isSupported()) return new MediaSourceEngine(Player, video, address, live, events);
+  if (video.canPlayType("application/vnd.apple.mpegurl")) return new NativeEngine(video, address, live, events);
+  throw new Error("this browser can't play HLS");
+}
+
+class MediaSourceEngine implements Engine {
+  private readonly hls: Hls;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private troubleSince: number | null = null;
+  private mediaErrors: number[] = [];
+
+  constructor(
+    private readonly Player: typeof Hls,
+    video: HTMLVideoElement,
+    private readonly address: string,
+    private readonly live: boolean,
+    private readonly events: EngineEvents,
+  ) {
+    this.hls = new Player(CONFIG);
+    this.hls.on(Player.Events.ERROR, (_, data) => this.failed(data));
+    this.hls.on(Player.Events.FRAG_BUFFERED, () => {
+      this.troubleSince = null;
+    });
+    this.hls.attachMedia(video);
+    this.hls.loadSource(address);
+  }
+
+  private failed(data: ErrorData): void {
+    if (!data.fatal) return;
+    const { ErrorTypes, ErrorDetails } = this.Player;
+    if (data.type === ErrorTypes.MEDIA_ERROR) return this.recoverMedia(data);
+    if (data.type !== ErrorTypes.NETWORK_ERROR) return this.die(data.details);
+    const now = Date.now();
+    this.troubleSince ??= now;
+    if (now - this.troubleSince > PATIENCE_MS[this.live ? "live" : "recording"]) return this.die(data.details);
+    this.events.waiting();
+    clearTimeout(this.timer);
+    // An empty playlist stands for one that is not there: the first segment is not finished.
+    const details: string[] = [
+      ErrorDetails.MANIFEST_LOAD_ERROR,
+      ErrorDetails.MANIFEST_LOAD_TIMEOUT,
+      ErrorDetails.MANIFEST_PARSING_ERROR,
+      ErrorDetails.LEVEL_EMPTY_ERROR,
+    ];
+    const anew = details.includes(data.details) || this.hls.levels.length === 0;
+    this.timer = setTimeout(() => (anew ? this.hls.loadSource(this.address) : this.hls.startLoad()), RETRY_MS);
+  }
+
+  private recoverMedia(data: ErrorData): void {
+    const now = Date.now();
+    this.mediaErrors = [...this.mediaErrors.filter((at) => now - at < 10_000), now];
+    if (this.mediaErrors.length > MOST_MEDIA_ERRORS) return this.die(data.details);
+    if (this.mediaErrors.length === MOST_MEDIA_ERRORS) this.hls.swapAudioCodec();
+    this.hls.recoverMediaError();
+  }
+
+  private die(details: string): void {
+    this.hls.stopLoad();
+    this.events.dead(details);
+  }
+
+  latency(): number | null {
+    if (!this.live || this.hls.liveSyncPosition === null) return null;
+    const behindEdge = this.hls.latency;
+    // PROGRAM-DATE-TIME tells the true latency if the viewer's clock is right; a clock that is off shows at once.
+    const shown = this.hls.playingDate?.getTime();
+    const behindClock = shown === undefined ? Number.NaN : (Date.now() - shown) / 1000;
+    return behindClock >= behindEdge - 1 && behindClock < behindEdge + 10 ? behindClock : behindEdge;
+  }
+
+  liveEdge(): number | null {
+    return this.live ? this.hls.liveSyncPosition : null;
+  }
+
+  destroy(): void {
+    clearTimeout(this.timer);
+    this.hls.destroy();
+  }
+}
+
+class NativeEngine implements Engine {
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly since = Date.now();
+  private readonly stop = new AbortController();
+
+  constructor(
+    private readonly video: HTMLVideoElement,
+    address: string,
+    private readonly live: boolean,
+    events: EngineEvents,
+  ) {
+    video.src = address;
+    video.addEventListener(
+      "error",
+      () => {
+        if (Date.now() - this.since > PATIENCE_MS[live ? "live" : "recording"]) {
+          events.dead(video.error?.message ?? "unknown");
+          return;
+        }
+        events.waiting();
+        this.timer = setTimeout(() => video.load(), RETRY_MS);
+      },
+      { signal: this.stop.signal },
+    );
+  }
+
+  latency(): number | null {
+    const edge = this.seekableEnd();
+    return edge === null ? null : edge - this.video.currentTime;
+  }
+
+  liveEdge(): number | null {
+    const edge = this.seekableEnd();
+    return edge === null ? null : Math.max(0, edge - 4);
+  }
+
+  private seekableEnd(): number | null {
+    const { seekable } = this.video;
+    return this.live && seekable.length > 0 ? seekable.end(seekable.length - 1) : null;
+  }
+
+  destroy(): void {
+    clearTimeout(this.timer);
+    this.stop.abort();
+    this.video.removeAttribute("src");
+    this.video.load();
+  }
+}
