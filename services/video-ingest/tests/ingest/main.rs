@@ -1,0 +1,25 @@
+//! The real service on free ports, with an embedded bus and stock or own encoders.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails where it cannot go on"
+)]
+
+mod clip;
+mod encoder;
+mod hls;
+mod logs;
+mod peer;
+mod stage;
+mod story;
+
+mod disk;
+mod hostile;
+mod keys;
+mod publish;
+mod reads;
+mod reconnect;
+mod refusals;
+mod restart;
+mod stock;
