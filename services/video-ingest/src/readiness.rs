@@ -44,7 +44,10 @@ impl Readiness {
             ));
         }
         let write = Transaction::new().increment("readiness", 1);
-        self.store.commit(write).await.map_err(|error| error.to_string())?;
+        self.store
+            .commit(write)
+            .await
+            .map_err(|error| error.to_string())?;
         *self.good.lock() = Some(Instant::now());
         Ok(())
     }

@@ -30,11 +30,7 @@ type Shared = Arc<Playback>;
 
 /// The routes of live streams and recordings.
 pub(crate) fn router(hub: Hub, media: MediaRoot, archive: Archive) -> Router {
-    let playback = Playback {
-        hub,
-        media,
-        archive,
-    };
+    let playback = Playback { hub, media, archive };
     Router::new()
         .route("/live/{channel}/index.m3u8", get(current))
         .route("/live/{channel}/{stream}/{file}", get(live))

@@ -37,9 +37,9 @@ impl Refusal {
     /// What the encoder shows.
     pub(crate) fn rejection(&self) -> Rejection {
         match self {
-            Self::NoKey => Rejection::denied(
-                "there is no stream key; set it in the encoder beside the server's address",
-            ),
+            Self::NoKey => {
+                Rejection::denied("there is no stream key; set it in the encoder beside the server's address")
+            }
             Self::BadKey => {
                 Rejection::denied("the stream key is not known or revoked; create one in the studio")
             }
@@ -78,11 +78,7 @@ impl Admission {
         };
         let known = self.keys.authenticate(key).await.map_err(unchecked)?;
         let (channel, id) = known.ok_or(Refusal::BadKey)?;
-        let link = self
-            .hub
-            .join(&channel, &id)
-            .await
-            .map_err(Refusal::Broadcast)?;
+        let link = self.hub.join(&channel, &id).await.map_err(Refusal::Broadcast)?;
         // A key that was revoked while the encoder waited to be let in found nobody to send away.
         let refusal = match self.keys.is_good(&id).await {
             Ok(true) => return Ok(link),

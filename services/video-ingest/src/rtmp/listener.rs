@@ -53,12 +53,8 @@ impl Listener {
                 tracing::warn!(%peer, limit = self.config.max_connections, "too many rtmp connections");
                 continue;
             };
-            let connection = Connection::new(
-                socket,
-                peer,
-                self.config.limits.clone(),
-                self.admission.clone(),
-            );
+            let connection =
+                Connection::new(socket, peer, self.config.limits.clone(), self.admission.clone());
             let shutdown = shutdown.clone();
             connections.spawn(async move {
                 connection.run(shutdown).await;

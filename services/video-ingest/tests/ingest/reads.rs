@@ -78,15 +78,22 @@ async fn streams_are_listed_by_channel_and_state_newest_first() {
     for channel in ["c", "d", "c"] {
         ended.insert(0, broadcast(&stage, channel).await.name);
     }
-    let mut story = Story::of_streams(&*stage.bus).await;
-    for _ in 0..3 {
-        story.expect("started").await;
-        story.expect("ended").await;
-    }
     let (_, secret) = clients.key("c").await;
     let mut encoder = Encoder::publish(clients.rtmp, &secret).await.unwrap();
     encoder.send(2_500).await.unwrap();
-    let live = story.expect("started").await.name;
+    let current = async || {
+        let name = "channels/c/liveStreams/-".to_owned();
+        let found = clients
+            .streams()
+            .get_live_stream(GetLiveStreamRequest { name })
+            .await
+            .ok()?;
+        found.into_inner().live_stream
+    };
+    let live = marquee_testkit::wait_for("the stream", LIMIT, current)
+        .await
+        .unwrap()
+        .name;
     let list = async |parent: &str, state: LiveStreamState, page_size, page_token: String| {
         let request = ListLiveStreamsRequest {
             parent: parent.to_owned(),

@@ -5,6 +5,7 @@ use marquee_testkit::wait_until;
 use crate::encoder::{Encoder, Rejected};
 use crate::logs;
 use crate::stage::{LIMIT, Stage};
+use crate::story::Story;
 
 fn refusal(result: Result<Encoder, Rejected>) -> Rejected {
     result.err().expect("it is refused")
@@ -97,7 +98,10 @@ async fn of_three_encoders_the_third_is_refused_at_once() {
     let (stage, _folder) = Stage::tuned(|config| config.takeover_wait = LIMIT).await;
     let rtmp = stage.clients.rtmp;
     let (_, secret) = stage.clients.key("c").await;
-    let first = Encoder::publish(rtmp, &secret).await.unwrap();
+    let mut story = Story::of_streams(&*stage.bus).await;
+    let mut first = Encoder::publish(rtmp, &secret).await.unwrap();
+    first.send(2_000).await.unwrap();
+    story.expect("started").await;
     let attempt = |key: String| tokio::spawn(async move { Encoder::publish(rtmp, &key).await.map(drop) });
     let (mut second, mut third) = (attempt(secret.clone()), attempt(secret));
     let refused = tokio::select! {

@@ -175,12 +175,13 @@ async fn a_broken_journal_ends_its_stream_and_no_other() {
         ..config(folder)
     };
     let stage = Stage::start(folder.path(), long(folder.path())).await;
-    let mut streams = Vec::new();
+    let (mut streams, mut encoders) = (Vec::new(), Vec::new());
     for channel in ["c", "d"] {
         let (_, secret) = stage.clients.key(channel).await;
         let mut story = Story::of_streams(&*stage.bus).await;
         let mut encoder = Encoder::publish(stage.clients.rtmp, &secret).await.unwrap();
         encoder.send(3_000).await.unwrap();
+        encoders.push(encoder);
         for _ in &streams {
             story.expect("started").await;
         }

@@ -113,7 +113,9 @@ impl Actor {
 
     pub(super) async fn fell_silent(&mut self) {
         if self.newcomer.is_some() {
-            return self.take_over("another encoder took over with the same key").await;
+            return self
+                .take_over("another encoder took over with the same key")
+                .await;
         }
         self.send_away("nothing that can be played arrived in time");
         self.end().await;
