@@ -35,6 +35,8 @@ pub struct Options {
     pub partition_bytes: u64,
     /// Bytes of one message at most.
     pub message_bytes: usize,
+    /// Bytes of a page of the file; counts when it is made.
+    pub page_size: u32,
 }
 
 impl Default for Options {
@@ -43,6 +45,7 @@ impl Default for Options {
             tail_bytes: 16 << 20,
             partition_bytes: 1 << 30,
             message_bytes: 1 << 20,
+            page_size: 4 << 10,
         }
     }
 }
@@ -83,8 +86,9 @@ impl Embedded {
     /// Those of [`Database::open`], which name the folder.
     pub fn open(folder: &Path, options: Options) -> Result<Arc<Self>, Error> {
         let layout = marquee_sqlite::Options {
-            page_size: 16 << 10,
-            wal_autocheckpoint: 1000,
+            page_size: options.page_size,
+            // 16 MiB, as the log grows by a few pages with each commit, however small.
+            wal_pages: (16 << 20) / options.page_size.max(512),
             cache_kib: 8 << 10,
             ..marquee_sqlite::Options::default()
         };

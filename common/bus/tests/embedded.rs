@@ -1,5 +1,6 @@
 //! The embedded bus: the suite, on a usual tail and on one so small that everything is read from disk, and what it
 //! alone promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,5 @@
 //! Killed with SIGKILL while it publishes, the bus has everything that it acknowledged.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};

@@ -125,7 +125,7 @@ impl Query {
     }
 
     /// What the index says that a page token must be bound to.
-    pub(crate) fn fields<'a>(index: Option<&'a Index>) -> &'a [&'static str] {
+    pub(crate) fn fields(index: Option<&Index>) -> &[&'static str] {
         index.map_or(&[], |index| index.fields)
     }
 }

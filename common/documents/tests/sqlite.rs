@@ -1,4 +1,5 @@
 //! The SQLite backend: the suite, and what it alone promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use marquee_documents::testing::{Fixture, Show, collections, show};
 use marquee_documents::{Collection, Document, Error, Index, Query, Store, Transaction};

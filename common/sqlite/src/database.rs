@@ -9,6 +9,7 @@ use rusqlite::{Connection, Transaction};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use crate::Error;
+use crate::checkpoint::Checkpoints;
 use crate::lock::Lock;
 use crate::readers::{MAX_BLOCKING, Readers};
 use crate::writer::{self, Job, Outcome, job};
@@ -18,8 +19,8 @@ use crate::writer::{self, Job, Outcome, job};
 pub struct Options {
     /// Bytes of a page; counts when the file is made.
     pub page_size: u32,
-    /// Pages of the write-ahead log after which the writer moves them into the file.
-    pub wal_autocheckpoint: u32,
+    /// Pages of the write-ahead log after which they are moved into the file.
+    pub wal_pages: u32,
     /// KiB of page cache of each connection.
     pub cache_kib: u32,
     /// Bytes of the file that are mapped rather than read; 0 for none.
@@ -30,7 +31,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             page_size: 4096,
-            wal_autocheckpoint: 2000,
+            wal_pages: 2000,
             cache_kib: 4096,
             mmap_size: 0,
         }
@@ -92,10 +93,10 @@ impl Database {
         options.apply(&connection)?;
         connection.pragma_update(None, "journal_mode", "wal")?;
         connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "wal_autocheckpoint", options.wal_autocheckpoint)?;
         // A log that grew during a burst is cut back, rather than kept for ever at its largest.
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
         migrate(&mut connection, path, migrations)?;
+        let checkpoints = Checkpoints::begin(path, &connection, options.wal_pages)?;
 
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (committed, _) = watch::channel(0);
@@ -103,7 +104,7 @@ impl Database {
             let (folder, committed) = (folder.to_owned(), committed.clone());
             std::thread::Builder::new()
                 .name("sqlite-writer".to_owned())
-                .spawn(move || writer::run(connection, &folder, receiver, &committed))
+                .spawn(move || writer::run(connection, checkpoints, &folder, receiver, &committed))
                 .map_err(|source| Error::unwritable(folder_of(path), source))?
         };
         Ok(Self {

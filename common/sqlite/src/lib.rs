@@ -10,6 +10,7 @@
 //! The file belongs to one process (a lock file beside it says so), which is what lets users of this crate keep exact
 //! caches of what is in it.
 
+mod checkpoint;
 mod database;
 mod error;
 mod lock;

@@ -29,12 +29,16 @@ impl Lock {
             .write(true)
             .open(path)
             .map_err(|source| Error::unwritable(path, source))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(Errno::WOULDBLOCK) => Err(Error::Locked {
-                path: database.to_owned(),
-            }),
-            Err(errno) => Err(Error::unwritable(path, errno.into())),
+        // A process that was killed may take a moment to go, and its successor is often there before.
+        for _ in 0..ATTEMPTS {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(PAUSE),
+                Err(errno) => return Err(Error::unwritable(path, errno.into())),
+            }
         }
+        Err(Error::Locked {
+            path: database.to_owned(),
+        })
     }
 }

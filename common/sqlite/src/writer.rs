@@ -6,17 +6,20 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, watch};
 
 use crate::Error;
+use crate::checkpoint::Checkpoints;
 
 /// A write that waits in the queue. Given the group's transaction it runs; given the error that kept the group from
 /// beginning it fails with that. Returns what to do once the group's fate is known.
 pub(crate) type Job = Box<dyn FnOnce(Result<&Transaction<'_>, &Error>) -> Ran + Send>;
 
+/// Answers a write; gets the group's error if the commit failed.
+type Finish = Box<dyn FnOnce(Result<(), &Error>) + Send>;
+
 /// A write that ran inside the group.
 pub(crate) struct Ran {
     /// Whether its changes go into the commit.
     keep: bool,
-    /// Answers it; gets the group's error if the commit failed.
-    finish: Box<dyn FnOnce(Result<(), &Error>) + Send>,
+    finish: Finish,
 }
 
 /// What a closure came to: its result, or its panic, which is carried to whoever called.
@@ -59,6 +62,7 @@ const MAX_GROUP: usize = 512;
 /// empty, so that whatever was queued before the database was dropped is still written.
 pub(crate) fn run(
     mut connection: Connection,
+    checkpoints: Checkpoints,
     folder: &Path,
     mut jobs: mpsc::Receiver<Job>,
     committed: &watch::Sender<u64>,
@@ -74,11 +78,12 @@ pub(crate) fn run(
         }
         for ran in ran {
             // What follows a commit is the caller's; its panic must not take the writer of everybody else with it.
-            let finish = AssertUnwindSafe(|| (ran.finish)(result.as_ref().map(|()| ())));
+            let finish = AssertUnwindSafe(|| (ran.finish)(result.as_ref().copied()));
             if catch_unwind(finish).is_err() {
                 tracing::error!("the follow-up of a write panicked");
             }
         }
+        checkpoints.after_commit(&connection);
     }
 }
 

@@ -1,4 +1,5 @@
 //! What one database file promises.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -242,4 +243,24 @@ async fn a_full_disk_is_reported_with_its_folder_and_takes_nothing_acknowledged(
             .collect::<Result<_, rusqlite::Error>>()?)
     });
     assert_eq!(names.unwrap(), ["kept", "small"]);
+}
+
+#[tokio::test]
+async fn the_write_ahead_log_begins_anew_although_writing_never_pauses() {
+    let folder = folder();
+    let options = marquee_sqlite::Options {
+        wal_pages: 100,
+        ..Default::default()
+    };
+    let database = Database::open_with(&folder.path().join("t.sqlite"), &[SCHEMA], options).unwrap();
+    let log = folder.path().join("t.sqlite-wal");
+    // About 20 MB through a log that is to be moved every 400 kB.
+    for n in 0..2000 {
+        insert(&database, &format!("{n}-{}", "x".repeat(5000)))
+            .await
+            .unwrap();
+    }
+    let bytes = std::fs::metadata(log).unwrap().len();
+    assert!(bytes < 6 << 20, "the log has grown to {bytes} bytes");
+    assert_eq!(database.read(count).unwrap(), 2000);
 }

@@ -1,0 +1,155 @@
+//! From a committed transaction to the bus.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use marquee_bus::embedded::{Embedded, Options};
+use marquee_bus::outbox::sqlite::{MIGRATION, SqliteOutbox, insert};
+use marquee_bus::outbox::{Outbox, relay};
+use marquee_bus::testing::{collect, message, topic};
+use marquee_bus::{Error, EventBus, Outgoing, Subscription};
+use marquee_proto::topic::Topic;
+use marquee_sqlite::Database;
+use tokio_util::sync::CancellationToken;
+
+/// The real bus, out of reach at first.
+struct Ailing {
+    bus: Arc<Embedded>,
+    failures: AtomicUsize,
+}
+
+#[async_trait]
+impl EventBus for Ailing {
+    async fn declare(&self, topics: &[Topic]) -> Result<(), Error> {
+        self.bus.declare(topics).await
+    }
+
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Error> {
+        if self
+            .failures
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1))
+            .is_ok()
+        {
+            return Err(Error::Unavailable("down".to_owned()));
+        }
+        self.bus.publish(messages).await
+    }
+
+    async fn subscribe(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Subscription>, Error> {
+        self.bus.subscribe(group, topics).await
+    }
+
+    async fn end_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
+        self.bus.end_offsets(topic).await
+    }
+}
+
+async fn commit(database: &Database, messages: Vec<Outgoing>) {
+    let written = database
+        .write(move |tx| messages.iter().try_for_each(|message| insert(tx, message)))
+        .await;
+    written.unwrap();
+}
+
+fn store(folder: &Path) -> (Database, Arc<dyn Outbox>) {
+    let database = Database::open(&folder.join("store.sqlite"), &[MIGRATION]).unwrap();
+    (database.clone(), Arc::new(SqliteOutbox::new(database)))
+}
+
+async fn bus(folder: &Path, failures: usize) -> (Arc<dyn EventBus>, Topic) {
+    let bus = Embedded::open(folder, Options::default()).unwrap();
+    let topic = topic(1);
+    bus.declare(&[topic]).await.unwrap();
+    (
+        Arc::new(Ailing {
+            bus,
+            failures: AtomicUsize::new(failures),
+        }),
+        topic,
+    )
+}
+
+#[tokio::test]
+async fn what_was_committed_is_published_once_and_in_order_although_the_bus_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, outbox) = store(folder.path());
+    let (bus, topic) = bus(folder.path(), 3).await;
+    for n in 0..700 {
+        let messages = (0..2)
+            .map(|part| message(&topic, "k", &format!("{n:03}-{part}")))
+            .collect();
+        commit(&database, messages).await;
+    }
+    let shutdown = CancellationToken::new();
+    let relaying = tokio::spawn(relay(outbox.clone(), bus.clone(), shutdown.clone()));
+    let mut subscription = bus.subscribe("g", &[topic]).await.unwrap();
+    let records = collect(&mut *subscription, 1400).await;
+    let values: Vec<_> = records
+        .iter()
+        .map(|record| record.message.value.clone())
+        .collect();
+    assert!(values.is_sorted() && values.windows(2).all(|pair| pair[0] != pair[1]));
+    shutdown.cancel();
+    relaying.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_commit_wakes_the_relay_and_what_is_published_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, outbox) = store(folder.path());
+    let (bus, topic) = bus(folder.path(), 0).await;
+    let shutdown = CancellationToken::new();
+    let relaying = tokio::spawn(relay(outbox.clone(), bus.clone(), shutdown.clone()));
+    let mut subscription = bus.subscribe("g", &[topic]).await.unwrap();
+    let started = std::time::Instant::now();
+    for n in 0..20 {
+        commit(&database, vec![message(&topic, "k", &n.to_string())]).await;
+        collect(&mut *subscription, 1).await;
+    }
+    // Polling alone would take a second each.
+    assert!(started.elapsed().as_secs() < 5, "{:?}", started.elapsed());
+    let mut commits = database.committed();
+    while !outbox.pending(1).await.unwrap().is_empty() {
+        commits.changed().await.unwrap();
+    }
+    assert_eq!(outbox.depth().await.unwrap(), 0);
+    shutdown.cancel();
+    relaying.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_relay_that_died_before_it_marked_publishes_again_with_the_same_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, outbox) = store(folder.path());
+    let (bus, topic) = bus(folder.path(), 0).await;
+    commit(&database, vec![message(&topic, "k", "1")]).await;
+    // As far as a relay came that was killed after publishing.
+    let pending = outbox.pending(10).await.unwrap();
+    bus.publish(pending.into_iter().map(|(_, outgoing)| outgoing).collect())
+        .await
+        .unwrap();
+    let shutdown = CancellationToken::new();
+    let relaying = tokio::spawn(relay(outbox, bus.clone(), shutdown.clone()));
+    let mut subscription = bus.subscribe("g", &[topic]).await.unwrap();
+    let records = collect(&mut *subscription, 2).await;
+    assert_eq!(records[0].message.id, records[1].message.id);
+    shutdown.cancel();
+    relaying.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_place_in_the_outbox_never_comes_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, outbox) = store(folder.path());
+    let topic = topic(1);
+    commit(&database, vec![message(&topic, "k", "1")]).await;
+    let first = outbox.pending(1).await.unwrap()[0].0;
+    outbox.published(first).await.unwrap();
+    drop((database, outbox));
+    let (database, outbox) = store(folder.path());
+    commit(&database, vec![message(&topic, "k", "2")]).await;
+    assert!(outbox.pending(1).await.unwrap()[0].0 > first);
+}
