@@ -201,17 +201,22 @@ fn advance(
     if found != expected {
         return Err(Error::Conflict { expected, found });
     }
+    // Not one upsert: SQLite would hold the table's check against the row that is only proposed.
     transaction
         .prepare_cached(
-            "INSERT INTO partition_progress (topic, partition, next_offset, skipped, counted, late, malformed, duplicate)
-             VALUES (:topic, :partition, :next, :skipped, :counted, :late, :malformed, :duplicate)
-             ON CONFLICT (topic, partition) DO UPDATE SET
-                 next_offset = excluded.next_offset,
-                 skipped = skipped + excluded.skipped,
-                 counted = counted + excluded.counted,
-                 late = late + excluded.late,
-                 malformed = malformed + excluded.malformed,
-                 duplicate = duplicate + excluded.duplicate",
+            "INSERT INTO partition_progress (topic, partition, next_offset) VALUES (?1, ?2, 0) ON CONFLICT DO NOTHING",
+        )?
+        .execute(params![partition.topic, partition.number])?;
+    transaction
+        .prepare_cached(
+            "UPDATE partition_progress SET
+                 next_offset = :next,
+                 skipped = skipped + :skipped,
+                 counted = counted + :counted,
+                 late = late + :late,
+                 malformed = malformed + :malformed,
+                 duplicate = duplicate + :duplicate
+             WHERE topic = :topic AND partition = :partition",
         )?
         .execute(named_params! {
             ":topic": partition.topic,
