@@ -112,7 +112,8 @@ impl Stage {
             bus: bus.clone(),
             peers: Peers::all_at(events, Arc::new(NoTokens)),
             verifier: verifier.clone(),
-            shutdown: shutdown.child_token(),
+            // Cancelled by `run` when its time has come.
+            shutdown: CancellationToken::new(),
             public: PublicAddresses {
                 http: format!("http://{http}"),
                 rtmp: String::new(),
