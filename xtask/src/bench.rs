@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Seconds of a measured window of `live`
-    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=120))]
+    #[arg(long, default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=120))]
     window: u64,
     /// Numbers of publishers of `live`
     #[arg(long, value_delimiter = ',', default_values_t = [20, 60])]

@@ -9,7 +9,7 @@ use marquee_proto::events::v1::{
     GetEventRequest, GetEventResponse, ListEventsRequest, ListEventsResponse, UpdateEventRequest,
     UpdateEventResponse, Visibility, WatchEventRequest, WatchEventResponse,
 };
-use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status};
 
 use helloworld::greeter_server::{Greeter, GreeterServer};
@@ -104,12 +104,12 @@ async fn main() -> Result<()> {
         etag: "1".to_owned(),
         ..Event::default()
     };
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    std::fs::write(file, format!("{}\n", listener.local_addr()?))?;
+    let incoming = TcpIncoming::bind("127.0.0.1:0".parse()?)?.with_nodelay(Some(true));
+    std::fs::write(file, format!("{}\n", incoming.local_addr()?))?;
     tonic::transport::Server::builder()
         .add_service(GreeterServer::new(Hello))
         .add_service(EventServiceServer::new(Events(event)))
-        .serve_with_incoming(TcpListenerStream::new(listener))
+        .serve_with_incoming(incoming)
         .await?;
     Ok(())
 }

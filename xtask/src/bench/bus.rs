@@ -10,7 +10,8 @@ use super::Args;
 use super::folder::Folder;
 use super::table::{Table, largest, median, met, smallest, thousands};
 
-const CRATES: [&str; 2] = ["marquee-bus", "marquee-documents"];
+/// Crates and their examples.
+const BENCHES: [(&str, &str); 2] = [("marquee-bus", "bench"), ("marquee-documents", "bench_documents")];
 /// docs/ARCHITECTURE.md, section 4; all but the delay are "at least".
 const TARGETS: [(&str, f64); 3] = [
     ("bus.append", 300_000.0),
@@ -29,13 +30,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     // In the order in which they are printed.
     let mut order = Vec::new();
     let mut figures: BTreeMap<String, (String, Vec<f64>)> = BTreeMap::new();
-    for package in CRATES {
+    for (package, example) in BENCHES {
         let examples = args
-            .build(&["--package", package, "--example", "bench"])?
+            .build(&["--package", package, "--example", example])?
             .join("examples");
         for _ in 0..args.runs {
             let folder = Folder::new()?;
-            let output = Command::new(examples.join("bench")).arg(folder.path()).output()?;
+            let output = Command::new(examples.join(example)).arg(folder.path()).output()?;
             if !output.status.success() {
                 bail!(
                     "the bench of {package} failed:\n{}",
