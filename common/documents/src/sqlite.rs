@@ -111,17 +111,18 @@ impl Backend for Sqlite {
         for name in transaction.writes.iter().filter_map(write::collection) {
             self.known(name)?;
         }
-        let changed = write::changed(&transaction);
-        let cache = self.cache.clone();
+        let changed = Arc::new(write::changed(&transaction));
+        let (cache, begins) = (self.cache.clone(), (self.cache.clone(), changed.clone()));
         let (answer, answered) = oneshot::channel();
         self.database.reserve().await?.send(
-            move |tx| write::apply(tx, transaction, now),
+            move |tx| {
+                begins.0.begin(&begins.1);
+                write::apply(tx, transaction, now)
+            },
             // On the writer thread, so that it happens for every commit, in order, before the next: a caller that
             // goes away meanwhile leaves no stale document in the cache.
             move |result| {
-                changed
-                    .iter()
-                    .for_each(|(collection, id)| cache.forget(collection, id));
+                cache.end(&changed);
                 drop(answer.send(result));
             },
         );
