@@ -68,6 +68,10 @@ run(async () => {
       seen = await page.evaluate(look);
       if (from === null && seen.status === "playing" && seen.frames > 0) from = seen.currentTime;
     }
+    // A moving mouse brings the controls into the picture.
+    await page.mouse.move(600, 500);
+    await page.mouse.move(620, 510);
+    await page.waitForTimeout(400);
     if (options.screenshot !== undefined) await page.screenshot({ path: options.screenshot });
     return { ...seen, consoleErrors };
   } finally {

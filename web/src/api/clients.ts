@@ -2,6 +2,7 @@
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { signal } from "@preact/signals";
+import { uuid } from "../format/uuid";
 import { AudienceService } from "../gen/marquee/analytics/v1/audience_pb";
 import { ChannelService } from "../gen/marquee/events/v1/channels_pb";
 import { EventService } from "../gen/marquee/events/v1/events_pb";
@@ -11,7 +12,6 @@ import { AccountService, SessionService, type Tokens } from "../gen/marquee/subs
 import { FollowService, ReminderService } from "../gen/marquee/subscriptions/v1/follows_pb";
 import { LiveStreamService } from "../gen/marquee/video_ingest/v1/live_streams_pb";
 import { StreamKeyService } from "../gen/marquee/video_ingest/v1/stream_keys_pb";
-import { uuid } from "../format/uuid";
 import { codeOf } from "./errors";
 import { type Grant, Session, type Who } from "./session";
 

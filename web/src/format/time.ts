@@ -1,6 +1,9 @@
 // Times and lengths for people, in their own time zone and language.
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
+/** The pages speak English, so that their dates do too; whose English is the viewer's choice. */
+export const LOCALE = globalThis.navigator?.languages?.find((language) => /^en\b/.test(language)) ?? "en-GB";
+
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
@@ -41,12 +44,12 @@ export function countdown(leftMs: number): readonly { value: number; unit: strin
 }
 
 /** The time of day: `19:30` or `7:30 PM`. */
-export function timeOfDay(at: number, locale?: string, timeZone?: string): string {
+export function timeOfDay(at: number, locale = LOCALE, timeZone?: string): string {
   return new Intl.DateTimeFormat(locale, { hour: "numeric", minute: "2-digit", ...zone(timeZone) }).format(at);
 }
 
-/** The day as people say it: today, tomorrow, or `Friday, 4 December`. */
-export function dayName(at: number, now: number, locale?: string, timeZone?: string): string {
+/** The day as people say it: today, tomorrow, or `Friday 4 Dec`. */
+export function dayName(at: number, now: number, locale = LOCALE, timeZone?: string): string {
   const key = dayKey(at, timeZone);
   const words = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
   for (const days of [-1, 0, 1]) {
@@ -55,7 +58,7 @@ export function dayName(at: number, now: number, locale?: string, timeZone?: str
       return word.charAt(0).toUpperCase() + word.slice(1);
     }
   }
-  const options: Intl.DateTimeFormatOptions = { weekday: "long", day: "numeric", month: "long", ...zone(timeZone) };
+  const options: Intl.DateTimeFormatOptions = { weekday: "long", day: "numeric", month: "short", ...zone(timeZone) };
   return new Intl.DateTimeFormat(locale, options).format(at);
 }
 
@@ -66,11 +69,11 @@ export function dayKey(at: number, timeZone?: string): string {
 }
 
 /** `5 minutes ago`, `in 2 hours`, `3 days ago`. */
-export function relative(at: number, now: number, locale?: string): string {
-  const words = new Intl.RelativeTimeFormat(locale, { numeric: "auto" });
+export function relative(at: number, now: number, locale = LOCALE): string {
+  const words = new Intl.RelativeTimeFormat(locale, { numeric: "always" });
   const apart = at - now;
   const size = Math.abs(apart);
-  if (size < 45_000) return words.format(0, "second");
+  if (size < 45_000) return apart > 0 ? "any moment" : "just now";
   if (size < HOUR) return words.format(Math.round(apart / MINUTE), "minute");
   if (size < DAY) return words.format(Math.round(apart / HOUR), "hour");
   return words.format(Math.round(apart / DAY), "day");
@@ -91,7 +94,7 @@ export function byDay<T>(items: readonly T[], timeOf: (item: T) => number | null
 }
 
 /** `1 viewer`, `2.4K viewers`. */
-export function viewers(count: bigint | number, locale?: string): string {
+export function viewers(count: bigint | number, locale = LOCALE): string {
   const n = Number(count);
   const figure = new Intl.NumberFormat(locale, { notation: "compact", maximumFractionDigits: 1 }).format(n);
   return `${figure} ${n === 1 ? "viewer" : "viewers"}`;

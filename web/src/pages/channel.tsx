@@ -1,4 +1,6 @@
 // A channel: what it is about, what is on, what comes, what was.
+
+import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { comingUp, liveNow, recorded } from "../api/catalogue";
 import { channels, who } from "../api/clients";
@@ -11,7 +13,6 @@ import { Trouble, useLoad, useNow, useTitle } from "../parts/loading";
 import { Avatar } from "../parts/poster";
 import { Schedule } from "./home";
 import { NotFoundPage } from "./not-found";
-import { create } from "@bufbuild/protobuf";
 
 /** Null stands for "there is none". */
 async function readChannel(name: string): Promise<{ channel: Channel | null }> {

@@ -2,8 +2,8 @@
 import { comingUp, liveNow, recorded, type Showing, viewersOf } from "../api/catalogue";
 import { channelPath, watchPath } from "../api/names";
 import { byDay, dayName, millis, relative, viewers } from "../format/time";
-import { CardSkeletons, Trouble, useLoad, useNow, useTitle } from "../parts/loading";
 import { EventCard, LiveBadge, ScheduleLine } from "../parts/cards";
+import { CardSkeletons, Trouble, useLoad, useNow, useTitle } from "../parts/loading";
 import { Preview } from "../player/preview";
 
 /** Events turn live by themselves: the page looks again this often. */
@@ -84,11 +84,11 @@ function LitSign({ live: { event, channel, viewers: count }, now }: { live: Live
         <span class={`sign-title ${event.title.length > 36 ? "sign-title-long" : ""}`}>{event.title}</span>
         <span class="sign-by">{channel?.displayName ?? ""}</span>
       </a>
-      <a class="sign-picture" href={watchPath(event.name)} tabIndex={-1} aria-hidden="true">
+      <div class="sign-picture" aria-hidden="true">
         <Preview key={event.playbackPath} address={event.playbackPath} title={event.title} of={event.name} />
         <LiveBadge />
         {count !== null && <span class="card-count">{viewers(count)}</span>}
-      </a>
+      </div>
       <div class="sign-foot">
         <p>
           {channel !== null && <a href={channelPath(channel)}>{channel.displayName}</a>}

@@ -95,13 +95,13 @@ function ResultLine({ result }: { result: Result }) {
   ].filter((fact) => fact !== "");
   return (
     <li class="result">
-      <a class="result-picture" href={pageOf(result.name)} tabIndex={-1} aria-hidden="true">
+      <div class="result-picture" aria-hidden="true">
         {channel ? (
           <Avatar name={result.title} of={result.name} large />
         ) : (
           <Poster title={result.title} of={channelOf(result.name)} />
         )}
-      </a>
+      </div>
       <div class="result-text">
         <h2>
           <a href={pageOf(result.name)}>{result.title}</a>
@@ -121,7 +121,6 @@ function Snippet({ html }: { html: string }) {
   return (
     <p class="snippet">
       {Array.from(body.childNodes, (node, at) =>
-        // biome-ignore lint/suspicious/noArrayIndexKey: the pieces of one text have no other identity
         node.nodeName === "EM" ? <mark key={at}>{node.textContent}</mark> : (node.textContent ?? ""),
       )}
     </p>

@@ -6,7 +6,11 @@ import { liveStreams, streams } from "../api/clients";
 import { codeOf, describe } from "../api/errors";
 import { keepWatching } from "../api/watching";
 import { bitrate, clock, durationMillis } from "../format/time";
-import { type LiveStream, type LiveStreamFigures, LiveStreamState } from "../gen/marquee/video_ingest/v1/live_streams_pb";
+import {
+  type LiveStream,
+  type LiveStreamFigures,
+  LiveStreamState,
+} from "../gen/marquee/video_ingest/v1/live_streams_pb";
 import { LiveBadge } from "../parts/cards";
 import { say } from "../parts/toasts";
 

@@ -1,13 +1,13 @@
 // The creator's corner: one's channels, and opening a new one.
 import { channels, who } from "../api/clients";
 import { studioPath } from "../api/names";
+import { uuid } from "../format/uuid";
 import { Field } from "../parts/field";
 import { useForm } from "../parts/form";
 import { Trouble, useLoad, useTitle } from "../parts/loading";
 import { Avatar } from "../parts/poster";
 import { SignInFirst } from "../parts/sign-in-first";
 import { go } from "../router";
-import { uuid } from "../format/uuid";
 
 export function StudioPage() {
   useTitle("Studio");

@@ -1,4 +1,6 @@
 // One event: before, while and after it is live.
+
+import { Code } from "@connectrpc/connect";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { channelByName, comingUp, liveNow, recorded, type Showing } from "../api/catalogue";
@@ -6,7 +8,6 @@ import { audience, events, streams } from "../api/clients";
 import { codeOf, describe, type Fault } from "../api/errors";
 import { channelOf, channelPath } from "../api/names";
 import { keepWatching } from "../api/watching";
-import { Code } from "@connectrpc/connect";
 import { countdown, dayName, millis, relative, timeOfDay, viewers } from "../format/time";
 import type { Audience } from "../gen/marquee/analytics/v1/audience_pb";
 import type { Channel } from "../gen/marquee/events/v1/channels_pb";
@@ -131,7 +132,11 @@ function Curtain({ event, channel }: { event: Event; channel: Channel | null }) 
           <>
             <p class="curtain-kicker">{left === null ? "Starting any moment" : "Starts in"}</p>
             {left !== null && (
-              <p class="countdown" role="timer" aria-label={left.map(({ value, unit }) => `${value} ${unit}`).join(" ")}>
+              <p
+                class="countdown"
+                role="timer"
+                aria-label={left.map(({ value, unit }) => `${value} ${unit}`).join(" ")}
+              >
                 {left.map(({ value, unit }) => (
                   <span key={unit}>
                     <b>{value}</b> {unit}
@@ -259,8 +264,13 @@ function AudienceNow({ event }: { event: string }) {
 
 async function readMore(name: string): Promise<Showing[]> {
   const channel = channelOf(name);
-  const [live, next, past] = await Promise.all([liveNow(), comingUp(Date.now(), channel, 6), recorded(channel, 8)]);
-  const all = [...live, ...next, ...past].filter(({ event }) => event.name !== name);
+  const [live, next, past, others] = await Promise.all([
+    liveNow(),
+    comingUp(Date.now(), channel, 4),
+    recorded(channel, 4),
+    comingUp(Date.now(), "channels/-", 8),
+  ]);
+  const all = [...live, ...next, ...past, ...others].filter(({ event }) => event.name !== name);
   return all.filter((one, at) => all.findIndex(({ event }) => event.name === one.event.name) === at).slice(0, 8);
 }
 

@@ -10,8 +10,7 @@ import { useNow } from "./loading";
 import { useMenu } from "./menu";
 import { say } from "./toasts";
 
-const mark = (names: readonly string[] | "all") =>
-  markRead(names).catch((error: unknown) => say(describe(error).text));
+const mark = (names: readonly string[] | "all") => markRead(names).catch((error: unknown) => say(describe(error).text));
 
 export function Bell() {
   const open = useSignal(false);

@@ -22,9 +22,7 @@ export function EventCard({ showing, now, count }: { showing: Showing; now: numb
       </a>
       <p class="card-line">
         {channel !== null && <a href={channelPath(channel)}>{channel.displayName}</a>}
-        {at !== null && (
-          <span class="quiet"> · {live ? `started ${relative(at, now)}` : relative(at, now)}</span>
-        )}
+        {at !== null && <span class="quiet"> · {live ? `started ${relative(at, now)}` : relative(at, now)}</span>}
       </p>
     </li>
   );

@@ -27,7 +27,11 @@ export function Header() {
       </a>
       <SearchBox />
       <nav class="header-right" aria-label="You">
-        <a class="button button-plain header-studio" href="/studio" aria-current={page === "studio" ? "page" : undefined}>
+        <a
+          class="button button-plain header-studio"
+          href="/studio"
+          aria-current={page === "studio" ? "page" : undefined}
+        >
           <CameraIcon /> <span>Studio</span>
         </a>
         {who.value === null ? (

@@ -11,24 +11,26 @@ export function useMenu(open: Signal<boolean>) {
     const outside = (event: Event) => {
       if (event.target instanceof Node && !box.current?.contains(event.target)) open.value = false;
     };
-    const escape = (event: KeyboardEvent) => {
+    const pressed = (event: KeyboardEvent) => {
       if (event.key !== "Escape") return;
       open.value = false;
       button.current?.focus();
     };
-    const stop = route.subscribe((() => {
-      let first = true;
-      return () => {
-        if (!first) open.value = false;
-        first = false;
-      };
-    })());
+    const stop = route.subscribe(
+      (() => {
+        let first = true;
+        return () => {
+          if (!first) open.value = false;
+          first = false;
+        };
+      })(),
+    );
     document.addEventListener("pointerdown", outside);
-    document.addEventListener("keydown", escape);
+    document.addEventListener("keydown", pressed);
     return () => {
       stop();
       document.removeEventListener("pointerdown", outside);
-      document.removeEventListener("keydown", escape);
+      document.removeEventListener("keydown", pressed);
     };
   }, [open.value]);
   return { box, button };

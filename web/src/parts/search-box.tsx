@@ -92,6 +92,7 @@ export function SearchBox() {
           name="q"
           placeholder="Search events and channels"
           aria-label="Search events and channels"
+          // biome-ignore lint/a11y/noRedundantRoles: there is no list attribute, so that the role is not implied
           role="combobox"
           list={undefined}
           aria-expanded={open.value}

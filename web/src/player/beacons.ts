@@ -9,7 +9,9 @@ import { type Beacon, BeaconSchema, PlaybackState } from "../gen/marquee/analyti
 export type Happening = "start" | "playing" | "stalled" | "paused" | "ended" | "failed" | "left";
 
 /** Who watches what, the same in every beacon of a session. */
-export type Facts = Required<Pick<MessageInitShape<typeof BeaconSchema>, "sessionId" | "event" | "viewerId" | "device">>;
+export type Facts = Required<
+  Pick<MessageInitShape<typeof BeaconSchema>, "sessionId" | "event" | "viewerId" | "device">
+>;
 
 /** A session that says nothing for 15 s is taken for gone; three times as often is safe. */
 export const HEARTBEAT_MS = 5_000;
