@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::Args;
 use super::folder::Folder;
+use super::machine;
 use super::table::{Table, largest, median, met, smallest, thousands};
 
 /// Crates and their examples.
@@ -27,6 +28,9 @@ struct Line {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
+    let folder = Folder::new()?;
+    let syncs = machine::syncs(folder.path())?;
+    let at = |part: usize| syncs.get(syncs.len() * part / 100).copied().unwrap_or(f64::NAN);
     // In the order in which they are printed.
     let mut order = Vec::new();
     let mut figures: BTreeMap<String, (String, Vec<f64>)> = BTreeMap::new();
@@ -58,6 +62,11 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     println!("command: cargo xtask bench bus --runs {}", args.runs);
+    println!(
+        "this disk takes {:.2} ms (p50), {:.2} ms (p99) for a durable write of 4 KiB",
+        at(50),
+        at(99)
+    );
     let mut table = Table::new(["figure", "unit", "median", "worst", "target", "met (median)"]);
     for metric in &order {
         if let Some((unit, values)) = figures.get(metric) {

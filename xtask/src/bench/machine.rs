@@ -1,9 +1,16 @@
 //! What it was measured on, and what else was going on.
 
-use std::fs::read_to_string;
+use std::fs::{File, read_to_string};
+use std::io::Write as _;
+use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result};
+
+use super::table::milliseconds;
+
+const SYNCS: usize = 500;
 
 /// CPU, cores, memory, kernel, load, and the revision that is measured.
 pub(super) fn print_line() -> Result<()> {
@@ -45,6 +52,21 @@ fn said_by(program: &str, arguments: &[&str]) -> String {
         |_| "unknown".to_owned(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
     )
+}
+
+/// How long the disk under a folder takes to make 4 KiB more durable, in milliseconds, one value per write: no store that
+/// keeps its word is faster.
+pub(super) fn syncs(folder: &Path) -> Result<Vec<f64>> {
+    let mut file = File::create(folder.join("syncs"))?;
+    let mut delays = Vec::new();
+    for _ in 0..SYNCS {
+        let began = Instant::now();
+        file.write_all(&[7; 4_096])?;
+        file.sync_data()?;
+        delays.push(milliseconds(began.elapsed()));
+    }
+    delays.sort_by(f64::total_cmp);
+    Ok(delays)
 }
 
 /// The machine's time so far, in ticks of all cores together.
