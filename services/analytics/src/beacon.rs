@@ -19,11 +19,18 @@ pub(crate) fn report(beacon: &Beacon, path: &str) -> Result<Report, Invalid> {
     let mut violations = Violations::default();
     let field = |name: &str| format!("{path}{name}");
     let session = Uuid::try_parse(&beacon.session_id).ok().filter(|id| !id.is_nil());
-    violations.check(session.is_some(), &field("session_id"), || "must be a UUID".to_owned());
-    let sequence = u64::try_from(beacon.sequence_number).ok().filter(|number| *number >= 1);
-    violations.check(sequence.is_some(), &field("sequence_number"), || "must be 1 or more".to_owned());
+    violations.check(session.is_some(), &field("session_id"), || {
+        "must be a UUID".to_owned()
+    });
+    let sequence = u64::try_from(beacon.sequence_number)
+        .ok()
+        .filter(|number| *number >= 1);
+    violations.check(sequence.is_some(), &field("sequence_number"), || {
+        "must be 1 or more".to_owned()
+    });
     let event = violations.take(&field("event"), beacon.event.parse::<EventName>());
-    let viewer = (1..=VIEWER_CHARACTERS).contains(&beacon.viewer_id.chars().count()) && is_plain(&beacon.viewer_id);
+    let viewer =
+        (1..=VIEWER_CHARACTERS).contains(&beacon.viewer_id.chars().count()) && is_plain(&beacon.viewer_id);
     violations.check(viewer, &field("viewer_id"), || {
         format!("must have 1 to {VIEWER_CHARACTERS} characters, none of them a control character")
     });
@@ -38,11 +45,17 @@ pub(crate) fn report(beacon: &Beacon, path: &str) -> Result<Report, Invalid> {
         Ok(PlaybackState::Failed) => Some(State::Failed),
         Ok(PlaybackState::Unspecified) | Err(_) => None,
     };
-    violations.check(state.is_some(), &field("state"), || "must be one of PlaybackState's values".to_owned());
-    violations.check(beacon.position_ms >= 0, &field("position_ms"), || "must be 0 or more".to_owned());
-    violations.check((0..=LONGEST_STARTUP_MS).contains(&beacon.startup_ms), &field("startup_ms"), || {
-        format!("must be 0 to {LONGEST_STARTUP_MS}")
+    violations.check(state.is_some(), &field("state"), || {
+        "must be one of PlaybackState's values".to_owned()
     });
+    violations.check(beacon.position_ms >= 0, &field("position_ms"), || {
+        "must be 0 or more".to_owned()
+    });
+    violations.check(
+        (0..=LONGEST_STARTUP_MS).contains(&beacon.startup_ms),
+        &field("startup_ms"),
+        || format!("must be 0 to {LONGEST_STARTUP_MS}"),
+    );
     for (name, label) in [("device", &beacon.device), ("platform", &beacon.platform)] {
         let valid = label.chars().count() <= LABEL_CHARACTERS && is_plain(label);
         violations.check(valid, &field(name), || {
@@ -56,16 +69,24 @@ pub(crate) fn report(beacon: &Beacon, path: &str) -> Result<Report, Invalid> {
     });
 
     match (session, sequence, event, time, state) {
-        (Some(session), Some(sequence), Some(event), Some(time), Some(state)) if violations.is_empty() => Ok(Report {
-            key: SessionKey { viewer: beacon.viewer_id.clone(), session: session.to_string(), event },
-            sequence,
-            time_ms: time.as_millisecond(),
-            state,
-            startup_ms: u32::try_from(beacon.startup_ms).ok().filter(|startup| *startup > 0),
-            device: beacon.device.trim().to_lowercase(),
-            country: beacon.country.to_uppercase(),
-            platform: beacon.platform.trim().to_lowercase(),
-        }),
+        (Some(session), Some(sequence), Some(event), Some(time), Some(state)) if violations.is_empty() => {
+            Ok(Report {
+                key: SessionKey {
+                    viewer: beacon.viewer_id.clone(),
+                    session: session.to_string(),
+                    event,
+                },
+                sequence,
+                time_ms: time.as_millisecond(),
+                state,
+                startup_ms: u32::try_from(beacon.startup_ms)
+                    .ok()
+                    .filter(|startup| *startup > 0),
+                device: beacon.device.trim().to_lowercase(),
+                country: beacon.country.to_uppercase(),
+                platform: beacon.platform.trim().to_lowercase(),
+            })
+        }
         _ => Err(violations.finish().err().unwrap_or(Invalid(Vec::new()))),
     }
 }
@@ -74,8 +95,15 @@ pub(crate) fn report(beacon: &Beacon, path: &str) -> Result<Report, Invalid> {
 pub(crate) fn received(message: &PlaybackReported) -> Result<Received, String> {
     let beacon = message.beacon.as_ref().ok_or("no beacon in it")?;
     let report = report(beacon, "beacon.").map_err(|invalid| invalid.to_string())?;
-    let at = message.receive_time.as_ref().and_then(from_proto).ok_or("no receive time in it")?;
-    Ok(Received { report, at_ms: at.as_millisecond() })
+    let at = message
+        .receive_time
+        .as_ref()
+        .and_then(from_proto)
+        .ok_or("no receive time in it")?;
+    Ok(Received {
+        report,
+        at_ms: at.as_millisecond(),
+    })
 }
 
 fn is_plain(text: &str) -> bool {
@@ -92,7 +120,10 @@ mod tests {
             sequence_number: 1,
             event: "channels/c/events/e".into(),
             viewer_id: "v".into(),
-            time: Some(prost_types::Timestamp { seconds: 12, nanos: 500_000_000 }),
+            time: Some(prost_types::Timestamp {
+                seconds: 12,
+                nanos: 500_000_000,
+            }),
             state: PlaybackState::Playing.into(),
             startup_ms: 300,
             country: "nl".into(),
@@ -103,8 +134,14 @@ mod tests {
     #[test]
     fn a_well_formed_beacon_is_a_report() {
         let report = report(&beacon(), "").unwrap();
-        assert_eq!((report.time_ms, report.sequence, report.startup_ms), (12_500, 1, Some(300)));
-        assert_eq!(report.key.session, "6f9619ff-8b86-d011-b42d-00cf4fc964ff", "one session has one spelling");
+        assert_eq!(
+            (report.time_ms, report.sequence, report.startup_ms),
+            (12_500, 1, Some(300))
+        );
+        assert_eq!(
+            report.key.session, "6f9619ff-8b86-d011-b42d-00cf4fc964ff",
+            "one session has one spelling"
+        );
         assert_eq!(report.country, "NL");
     }
 
@@ -122,10 +159,22 @@ mod tests {
             "beacon.",
         )
         .unwrap_err();
-        let fields: Vec<_> = violations.iter().map(|violation| violation.field.trim_start_matches("beacon.")).collect();
+        let fields: Vec<_> = violations
+            .iter()
+            .map(|violation| violation.field.trim_start_matches("beacon."))
+            .collect();
         let expected = [
-            "session_id", "sequence_number", "event", "viewer_id", "time", "state", "position_ms", "startup_ms",
-            "device", "platform", "country",
+            "session_id",
+            "sequence_number",
+            "event",
+            "viewer_id",
+            "time",
+            "state",
+            "position_ms",
+            "startup_ms",
+            "device",
+            "platform",
+            "country",
         ];
         assert_eq!(fields, expected);
     }

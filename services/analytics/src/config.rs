@@ -22,13 +22,20 @@ pub struct Config {
 impl Config {
     /// The defaults, in this folder.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), ..Self::default() }
+        Self {
+            data: data.into(),
+            ..Self::default()
+        }
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { data: PathBuf::from("data/analytics"), rules: Rules::default(), clock: Clock::default() }
+        Self {
+            data: PathBuf::from("data/analytics"),
+            rules: Rules::default(),
+            clock: Clock::default(),
+        }
     }
 }
 

@@ -56,7 +56,10 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
     let shutdown = platform.shutdown;
     let audience = AudienceGrpc::new(board.clone(), catalogue, summaries, shutdown.clone());
     let face = Face::new("analytics")
-        .grpc(BeaconServiceServer::new(BeaconGrpc::new(beacons, shutdown.clone())))
+        .grpc(BeaconServiceServer::new(BeaconGrpc::new(
+            beacons,
+            shutdown.clone(),
+        )))
         .grpc(AudienceServiceServer::new(audience))
         .ready("analytics database", move || {
             let store = store.clone();

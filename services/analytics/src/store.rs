@@ -83,7 +83,12 @@ pub trait Store: Send + Sync + 'static {
     async fn raise_peaks(&self, peaks: BTreeMap<EventName, u64>) -> Result<(), Error>;
 
     /// Notes a channel's owner, unless a newer version is known.
-    async fn put_channel(&self, channel: ChannelName, owner: AccountName, version_ns: i64) -> Result<(), Error>;
+    async fn put_channel(
+        &self,
+        channel: ChannelName,
+        owner: AccountName,
+        version_ns: i64,
+    ) -> Result<(), Error>;
 
     /// Notes that an event exists.
     async fn put_event(&self, event: EventName) -> Result<(), Error>;

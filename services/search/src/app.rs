@@ -33,7 +33,10 @@ impl Search {
         let after = match page_token {
             "" => None,
             token => Some(tokens.decode(token).ok_or_else(|| {
-                invalid("page_token", "must be the `next_page_token` of a search with the same query and filters")
+                invalid(
+                    "page_token",
+                    "must be the `next_page_token` of a search with the same query and filters",
+                )
             })?),
         };
         let page = self.store.search(query, after, limit).await?;

@@ -15,12 +15,18 @@ pub struct Config {
 impl Config {
     /// The defaults, in this folder.
     pub fn new(data: impl Into<PathBuf>) -> Self {
-        Self { data: data.into(), ..Self::default() }
+        Self {
+            data: data.into(),
+            ..Self::default()
+        }
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { data: PathBuf::from("data/search"), commit_every: Duration::from_millis(100) }
+        Self {
+            data: PathBuf::from("data/search"),
+            commit_every: Duration::from_millis(100),
+        }
     }
 }

@@ -53,14 +53,28 @@ struct Gathered {
 
 impl Indexer {
     pub(crate) fn new(bus: Arc<dyn EventBus>, store: Arc<dyn Store>, commit_every: Duration) -> Self {
-        Self { bus, store, commit_every }
+        Self {
+            bus,
+            store,
+            commit_every,
+        }
+    }
+
+    /// Makes sure of the topics, and that the index is of this bus. To be done before anything is published by this process:
+    /// a bus that was made anew shows by being shorter than the index remembers it.
+    pub(crate) async fn prepare(&self) -> Result<(), Error> {
+        let declared: Vec<Topic> = TOPICS
+            .iter()
+            .flat_map(|topic| [*topic, dead_letters(topic)])
+            .collect();
+        self.bus.declare(&declared).await?;
+        self.forget_another_bus().await
     }
 
     /// Indexes until the token is cancelled.
     ///
     /// # Errors
-    /// What waiting does not mend, such as a topic that is declared otherwise. The bus or the index being away for a
-    /// while is waited for.
+    /// What waiting does not mend. The bus or the index being away for a while is waited for.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<(), Error> {
         let work = self.work(&shutdown);
         shutdown.run_until_cancelled(work).await.unwrap_or(Ok(()))
@@ -68,9 +82,6 @@ impl Indexer {
 
     /// May be dropped at any point: what was not committed is read again.
     async fn work(&self, shutdown: &CancellationToken) -> Result<(), Error> {
-        let declared: Vec<Topic> = TOPICS.iter().flat_map(|topic| [*topic, dead_letters(topic)]).collect();
-        self.bus.declare(&declared).await?;
-        self.forget_another_bus().await?;
         let mut subscription = self.bus.subscribe(GROUP, &TOPICS).await?;
         let mut gathered = Gathered::default();
         let mut failures = 0;
@@ -122,7 +133,10 @@ impl Indexer {
             });
             if let Some((partition, next, end)) = ahead {
                 tracing::warn!(
-                    topic = topic.name, partition, index = next, bus = end,
+                    topic = topic.name,
+                    partition,
+                    index = next,
+                    bus = end,
                     "the search index is of another bus: it is built anew from the earliest record"
                 );
                 return Ok(self.store.clear().await?);
@@ -138,7 +152,10 @@ impl Indexer {
     ) -> Result<(), Error> {
         let positions = self.store.positions().await?;
         for partition in partitions {
-            let next = positions.get(&(partition.topic.to_string(), partition.partition)).copied().unwrap_or(0);
+            let next = positions
+                .get(&(partition.topic.to_string(), partition.partition))
+                .copied()
+                .unwrap_or(0);
             tracing::debug!(topic = %partition.topic, partition = partition.partition, next, "indexing");
             subscription.seek(partition, next);
         }
@@ -155,15 +172,28 @@ impl Indexer {
             let place = (record.topic.to_string(), record.partition);
             gathered.batch.positions.insert(place, record.offset + 1);
             gathered.records += 1;
-            gathered.oldest = Some(gathered.oldest.map_or(record.message.time, |at| at.min(record.message.time)));
+            gathered.oldest = Some(
+                gathered
+                    .oldest
+                    .map_or(record.message.time, |at| at.min(record.message.time)),
+            );
         }
         let latest = gathered.due.map_or(now + self.commit_every, |(latest, _)| latest);
         gathered.due = Some((latest, now + QUIET));
     }
 
     /// Puts what was gathered into the index, however long that takes, and then tells the bus.
-    async fn commit(&self, subscription: &mut dyn Subscription, gathered: &mut Gathered) -> Result<(), Error> {
-        let Gathered { batch, records, oldest, .. } = std::mem::take(gathered);
+    async fn commit(
+        &self,
+        subscription: &mut dyn Subscription,
+        gathered: &mut Gathered,
+    ) -> Result<(), Error> {
+        let Gathered {
+            batch,
+            records,
+            oldest,
+            ..
+        } = std::mem::take(gathered);
         if records == 0 {
             return Ok(());
         }
@@ -178,7 +208,10 @@ impl Indexer {
             metrics::histogram!("search_index_delay_seconds").record(delay);
         }
         for ((topic, partition), next) in batch.positions {
-            let partition = TopicPartition { topic: topic.into(), partition };
+            let partition = TopicPartition {
+                topic: topic.into(),
+                partition,
+            };
             if let Err(error) = subscription.commit(&partition, next).await {
                 tracing::debug!(%error, "the bus does not take the offset; the index has it");
             }
@@ -188,7 +221,12 @@ impl Indexer {
 
     /// Publishes a record that cannot be indexed among the dead letters of its topic.
     async fn bury(&self, record: &Record, reason: &str) {
-        let Record { topic, partition, offset, message } = record;
+        let Record {
+            topic,
+            partition,
+            offset,
+            message,
+        } = record;
         tracing::error!(%topic, partition, offset, id = message.id, reason, "to the dead letters");
         metrics::counter!("search_dead_letters_total").increment(1);
         let mut attributes = message.attributes.clone();
@@ -201,7 +239,10 @@ impl Indexer {
         ]);
         let letter = Outgoing {
             topic: Cow::Owned(format!("{topic}.dlq")),
-            message: Message { attributes, ..message.clone() },
+            message: Message {
+                attributes,
+                ..message.clone()
+            },
         };
         let mut failures = 0;
         while let Err(error) = self.bus.publish(vec![letter.clone()]).await {

@@ -3,7 +3,8 @@
 use marquee_error::{Invalid, Violations};
 use marquee_proto::search::v1::search_service_server::SearchService;
 use marquee_proto::search::v1::{
-    Result as SearchResult, ResultKind, SearchRequest, SearchResponse, SuggestRequest, SuggestResponse, Suggestion,
+    Result as SearchResult, ResultKind, SearchRequest, SearchResponse, SuggestRequest, SuggestResponse,
+    Suggestion,
 };
 use marquee_proto::time::{from_proto, to_proto};
 use tonic::{Request, Response, Status};
@@ -55,7 +56,11 @@ impl SearchService for SearchGrpc {
         let suggestions = self.search.suggest(&request.prefix, limit).await?;
         let suggestions = suggestions
             .into_iter()
-            .map(|found| Suggestion { text: found.text, name: found.name, kind: kind(found.kind).into() })
+            .map(|found| Suggestion {
+                text: found.text,
+                name: found.name,
+                kind: kind(found.kind).into(),
+            })
             .collect();
         Ok(Response::new(SuggestResponse { suggestions }))
     }
@@ -70,7 +75,10 @@ fn decode(request: &SearchRequest) -> Result<(Query, usize), Invalid> {
         Ok(ResultKind::Channel) => Some(Kind::Channel),
         Ok(ResultKind::Event) => Some(Kind::Event),
         Err(_) => {
-            violations.push("kind", "must be RESULT_KIND_CHANNEL, RESULT_KIND_EVENT or not set");
+            violations.push(
+                "kind",
+                "must be RESULT_KIND_CHANNEL, RESULT_KIND_EVENT or not set",
+            );
             None
         }
     };
@@ -84,25 +92,46 @@ fn decode(request: &SearchRequest) -> Result<(Query, usize), Invalid> {
     let language = set(&request.language);
     let is_tag = language.as_ref().is_none_or(|tag| {
         tag.len() <= LANGUAGE_CHARACTERS
-            && tag.split('-').all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+            && tag
+                .split('-')
+                .all(|part| (1..=8).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_alphanumeric()))
     });
-    violations.check(is_tag, "language", || "must be a BCP 47 tag such as `en` or `pt-BR`, or not set".to_owned());
+    violations.check(is_tag, "language", || {
+        "must be a BCP 47 tag such as `en` or `pt-BR`, or not set".to_owned()
+    });
     let mut time = |field: &str, time: Option<&prost_types::Timestamp>| {
         let time = time?;
         let valid = from_proto(time);
-        violations.check(valid.is_some(), field, || "must be a time of the years -9999 to 9999".to_owned());
+        violations.check(valid.is_some(), field, || {
+            "must be a time of the years -9999 to 9999".to_owned()
+        });
         valid
     };
     let start_after = time("start_after", request.start_after.as_ref());
     let start_before = time("start_before", request.start_before.as_ref());
     if let (Some(after), Some(before)) = (start_after, start_before) {
-        violations.check(after < before, "start_before", || "must be later than `start_after`".to_owned());
+        violations.check(after < before, "start_before", || {
+            "must be later than `start_after`".to_owned()
+        });
     }
     let limit = size(&mut violations, "page_size", request.page_size, 20, 100);
     violations.finish()?;
 
-    let filter = Filter { kind, state, genre: set(&request.genre), language, start_after, start_before };
-    Ok((Query { text: request.query.trim_start().to_owned(), filter }, limit))
+    let filter = Filter {
+        kind,
+        state,
+        genre: set(&request.genre),
+        language,
+        start_after,
+        start_before,
+    };
+    Ok((
+        Query {
+            text: request.query.trim_start().to_owned(),
+            filter,
+        },
+        limit,
+    ))
 }
 
 fn set(text: &str) -> Option<String> {
@@ -111,10 +140,14 @@ fn set(text: &str) -> Option<String> {
 }
 
 fn check_text(violations: &mut Violations, field: &str, text: &str, most: usize) {
-    violations.check(text.chars().count() <= most, field, || format!("must have at most {most} characters"));
-    violations.check(!text.chars().any(|c| c.is_control() && !c.is_whitespace()), field, || {
-        "must have no control characters".to_owned()
+    violations.check(text.chars().count() <= most, field, || {
+        format!("must have at most {most} characters")
     });
+    violations.check(
+        !text.chars().any(|c| c.is_control() && !c.is_whitespace()),
+        field,
+        || "must have no control characters".to_owned(),
+    );
 }
 
 /// A page size: 0 means the default, more than the most is the most.
@@ -137,7 +170,11 @@ fn kind(kind: Kind) -> ResultKind {
 }
 
 fn encode(hit: Hit) -> SearchResult {
-    let Hit { document, score, snippet } = hit;
+    let Hit {
+        document,
+        score,
+        snippet,
+    } = hit;
     let event = match &document {
         Document::Event(event) => Some(event),
         Document::Channel(_) => None,
@@ -150,7 +187,9 @@ fn encode(hit: Hit) -> SearchResult {
         channel_display_name: document.channel().display_name.clone(),
         genre: event.map(|event| event.genre.clone()).unwrap_or_default(),
         language: document.language().to_owned(),
-        state: event.map(|event| event.state.as_str().to_owned()).unwrap_or_default(),
+        state: event
+            .map(|event| event.state.as_str().to_owned())
+            .unwrap_or_default(),
         scheduled_start_time: event.and_then(|event| event.start).map(to_proto),
         score,
     }

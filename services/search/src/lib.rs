@@ -34,19 +34,27 @@ use self::store::{Store, Tantivy};
 /// Builds the service: opens the index and makes its face and its tasks.
 ///
 /// # Errors
-/// When the folder cannot be used or belongs to another process.
+/// When the folder cannot be used or belongs to another process, or the bus has the topics otherwise than declared.
 pub async fn build(config: Config, platform: Platform) -> Result<Service, Error> {
     let folder = config.data.join("index");
     let opened = tokio::task::spawn_blocking(move || Tantivy::open(&folder)).await;
-    let store: Arc<dyn Store> = Arc::new(opened.map_err(|stopped| store::Error::Other(stopped.to_string()))??);
+    let store: Arc<dyn Store> =
+        Arc::new(opened.map_err(|stopped| store::Error::Other(stopped.to_string()))??);
     let search = Search::new(store.clone());
     let indexer = Indexer::new(platform.bus.clone(), store.clone(), config.commit_every);
+    indexer.prepare().await?;
 
     let face = Face::new("search")
         .grpc(SearchServiceServer::new(SearchGrpc::new(search)))
         .ready("search index", move || {
             let store = store.clone();
-            Box::pin(async move { store.positions().await.map(drop).map_err(|error| error.to_string()) })
+            Box::pin(async move {
+                store
+                    .positions()
+                    .await
+                    .map(drop)
+                    .map_err(|error| error.to_string())
+            })
         });
     let shutdown = platform.shutdown.clone();
     Ok(Service::new(face, platform.shutdown).task("search indexer", indexer.run(shutdown)))

@@ -41,14 +41,26 @@ struct State {
 
 impl Board {
     pub(crate) fn new(store: Arc<dyn Store>, clock: Clock, rules: Rules) -> Self {
-        let state = State { presence: Presence::new(rules), watched: HashMap::new() };
-        Self { state: Mutex::new(state), seen: Notify::new(), store, clock, rules }
+        let state = State {
+            presence: Presence::new(rules),
+            watched: HashMap::new(),
+        };
+        Self {
+            state: Mutex::new(state),
+            seen: Notify::new(),
+            store,
+            clock,
+            rules,
+        }
     }
 
     /// Takes the sessions of before a restart that may still be there, and keeps the peak that they make.
     pub(crate) async fn restore(&self) -> Result<(), Error> {
         let gone_ms = i64::try_from(self.rules.gone_after.as_millis()).unwrap_or(i64::MAX);
-        let open = self.store.open_since(self.clock.now_ms().saturating_sub(gone_ms)).await?;
+        let open = self
+            .store
+            .open_since(self.clock.now_ms().saturating_sub(gone_ms))
+            .await?;
         let steps: Vec<_> = open
             .into_iter()
             .map(|(key, session)| Step {
@@ -83,7 +95,11 @@ impl Board {
     }
 
     /// Tells those who watch these events, once what changed is durable.
-    pub(crate) fn publish<'e>(&self, events: impl IntoIterator<Item = &'e EventName>, peaks: &BTreeMap<EventName, u64>) {
+    pub(crate) fn publish<'e>(
+        &self,
+        events: impl IntoIterator<Item = &'e EventName>,
+        peaks: &BTreeMap<EventName, u64>,
+    ) {
         let time = self.clock.now();
         let state = self.state.lock();
         metrics::gauge!("analytics_concurrent_viewers").set(state.presence.total() as f64);
@@ -94,7 +110,12 @@ impl Board {
                     let peak = audience.peak.max(peaks.get(event).copied().unwrap_or_default());
                     let changed = (viewers, peak) != (audience.viewers, audience.peak);
                     if changed {
-                        *audience = Audience { event: event.clone(), viewers, peak, time };
+                        *audience = Audience {
+                            event: event.clone(),
+                            viewers,
+                            peak,
+                            time,
+                        };
                     }
                     changed
                 });
@@ -106,7 +127,12 @@ impl Board {
     pub(crate) async fn audience(&self, event: &EventName) -> Result<Audience, Error> {
         let peak = self.store.peak(event).await?;
         let viewers = self.state.lock().presence.count(event);
-        Ok(Audience { event: event.clone(), viewers, peak: peak.max(viewers), time: self.clock.now() })
+        Ok(Audience {
+            event: event.clone(),
+            viewers,
+            peak: peak.max(viewers),
+            time: self.clock.now(),
+        })
     }
 
     /// The audience of an event from now on.
@@ -115,7 +141,10 @@ impl Board {
         let mut state = self.state.lock();
         // Since it was read, it may have changed.
         let viewers = state.presence.count(event);
-        let sender = state.watched.entry(event.clone()).or_insert_with(|| watch::Sender::new(audience.clone()));
+        let sender = state
+            .watched
+            .entry(event.clone())
+            .or_insert_with(|| watch::Sender::new(audience.clone()));
         sender.send_if_modified(|last| {
             let changed = last.viewers != viewers || last.peak < audience.peak;
             (last.viewers, last.peak) = (viewers, last.peak.max(audience.peak).max(viewers));

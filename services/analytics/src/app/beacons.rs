@@ -38,7 +38,11 @@ impl Beacons {
     }
 
     /// Tells the well-formed beacons from the others.
-    pub(crate) fn sort(&self, beacons: impl IntoIterator<Item = Beacon>, account: Option<&AccountName>) -> Sorted {
+    pub(crate) fn sort(
+        &self,
+        beacons: impl IntoIterator<Item = Beacon>,
+        account: Option<&AccountName>,
+    ) -> Sorted {
         let receive_time = to_proto(self.clock.now());
         let account = account.map(ToString::to_string).unwrap_or_default();
         let mut sorted = Sorted::default();

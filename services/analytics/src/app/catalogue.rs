@@ -31,7 +31,12 @@ impl Catalogue {
             return Ok(());
         }
         let mut events = EventServiceClient::new(self.peers.events());
-        match events.get_event(GetEventRequest { name: event.to_string() }).await {
+        match events
+            .get_event(GetEventRequest {
+                name: event.to_string(),
+            })
+            .await
+        {
             Ok(_) => Ok(()),
             Err(status) if status.code() == Code::NotFound => Err(Error::EventNotFound(event.clone())),
             Err(status) => Err(unavailable(&status)),
@@ -44,8 +49,16 @@ impl Catalogue {
             return Ok(Some(owner));
         }
         let mut channels = ChannelServiceClient::new(self.peers.events());
-        match channels.get_channel(GetChannelRequest { name: channel.to_string() }).await {
-            Ok(found) => Ok(found.into_inner().channel.and_then(|channel| channel.owner.parse().ok())),
+        match channels
+            .get_channel(GetChannelRequest {
+                name: channel.to_string(),
+            })
+            .await
+        {
+            Ok(found) => Ok(found
+                .into_inner()
+                .channel
+                .and_then(|channel| channel.owner.parse().ok())),
             Err(status) if status.code() == Code::NotFound => Ok(None),
             Err(status) => Err(unavailable(&status)),
         }

@@ -21,7 +21,11 @@ pub(crate) struct Summaries {
 
 impl Summaries {
     pub(crate) fn new(store: Arc<dyn Store>, catalogue: Catalogue, clock: Clock) -> Self {
-        Self { store, catalogue, clock }
+        Self {
+            store,
+            catalogue,
+            clock,
+        }
     }
 
     /// The summary, for the channel's owner or an admin; others are refused before they learn whether there is such an

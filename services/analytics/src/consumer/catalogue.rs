@@ -31,7 +31,11 @@ impl Handler<ChannelChanged> for Keeper {
         let channel = channel.ok_or_else(|| HandlerError::poison("no channel in it"))?;
         let name = channel.name.parse().map_err(HandlerError::poison)?;
         let owner = channel.owner.parse().map_err(HandlerError::poison)?;
-        let changed = channel.update_time.as_ref().and_then(from_proto).unwrap_or(delivery.time);
+        let changed = channel
+            .update_time
+            .as_ref()
+            .and_then(from_proto)
+            .unwrap_or(delivery.time);
         let version_ns = i64::try_from(changed.as_nanosecond()).unwrap_or(i64::MAX);
         Ok(self.store.put_channel(name, owner, version_ns).await?)
     }

@@ -14,11 +14,11 @@ use prost::Message as _;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use crate::Error;
 use crate::app::Board;
 use crate::beacon;
 use crate::domain::{Ledger, Received, fold};
 use crate::store::{self, Flush, Partition, Store};
-use crate::Error;
 
 /// The consumer group.
 const GROUP: &str = "analytics.playback";
@@ -71,7 +71,9 @@ impl Folder {
                     }
                 }
                 // Nothing of them is in hand: every batch is stored before the next poll.
-                Ok(Polled::Revoked(partitions)) => owned.retain(|partition, _| !partitions.contains(partition)),
+                Ok(Polled::Revoked(partitions)) => {
+                    owned.retain(|partition, _| !partitions.contains(partition))
+                }
                 Ok(Polled::Records(records)) => self.take(&mut *subscription, &mut owned, &records).await?,
                 Err(error @ (marquee_bus::Error::Damaged { .. } | marquee_bus::Error::UnknownTopic(_))) => {
                     return Err(error.into());
@@ -92,11 +94,17 @@ impl Folder {
         let place = place(partition);
         let next = stored.get(&place).copied().unwrap_or(0);
         let ends = self.bus.end_offsets(&PLAYBACK).await?;
-        let end = usize::try_from(partition.partition).ok().and_then(|number| ends.get(number)).copied();
+        let end = usize::try_from(partition.partition)
+            .ok()
+            .and_then(|number| ends.get(number))
+            .copied();
         match end {
             Some(end) if next > end => {
                 tracing::warn!(
-                    topic = place.topic, partition = place.number, next, end,
+                    topic = place.topic,
+                    partition = place.number,
+                    next,
+                    end,
                     "the topic was made anew: it is folded from its beginning, what was counted stays"
                 );
                 self.store.restart(place).await?;
@@ -113,20 +121,32 @@ impl Folder {
         owned: &mut Owned,
         records: &[Record],
     ) -> Result<(), Error> {
-        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(()) };
+        let (Some(first), Some(last)) = (records.first(), records.last()) else {
+            return Ok(());
+        };
         let partition = first.topic_partition();
-        let Some(expected) = owned.get(&partition).copied() else { return Ok(()) };
+        let Some(expected) = owned.get(&partition).copied() else {
+            return Ok(());
+        };
         let next = last.offset + 1;
         let skipped = first.offset.saturating_sub(expected);
         if skipped > 0 {
-            tracing::error!(partition = partition.partition, expected, found = first.offset, "beacons expired on the bus before they were folded");
+            tracing::error!(
+                partition = partition.partition,
+                expected,
+                found = first.offset,
+                "beacons expired on the bus before they were folded"
+            );
         }
 
         let mut malformed = 0;
         let mut batch: Vec<Received> = Vec::with_capacity(records.len());
         for record in records.iter().filter(|record| record.offset >= expected) {
             let decoded = PlaybackReported::decode(record.message.value.clone());
-            match decoded.map_err(|error| error.to_string()).and_then(|reported| beacon::received(&reported)) {
+            match decoded
+                .map_err(|error| error.to_string())
+                .and_then(|reported| beacon::received(&reported))
+            {
                 Ok(received) => batch.push(received),
                 Err(reason) => {
                     malformed += 1;
@@ -137,10 +157,18 @@ impl Folder {
 
         let mut failures = 0;
         loop {
-            match self.store_batch(&partition, expected, next, skipped, malformed, &batch).await {
+            match self
+                .store_batch(&partition, expected, next, skipped, malformed, &batch)
+                .await
+            {
                 Ok(()) => break,
                 Err(store::Error::Conflict { expected, found }) => {
-                    tracing::warn!(partition = partition.partition, expected, found, "the batch was folded elsewhere");
+                    tracing::warn!(
+                        partition = partition.partition,
+                        expected,
+                        found,
+                        "the batch was folded elsewhere"
+                    );
                     owned.insert(partition.clone(), found);
                     subscription.seek(&partition, found);
                     return Ok(());
@@ -179,7 +207,11 @@ impl Folder {
             sessions: folded.sessions,
             totals: folded.totals,
             peaks: peaks.clone(),
-            ledger: folded.ledger + Ledger { malformed, ..Ledger::default() },
+            ledger: folded.ledger
+                + Ledger {
+                    malformed,
+                    ..Ledger::default()
+                },
             skipped,
         };
         self.store.flush(place(partition), expected, next, flush).await?;
@@ -189,7 +221,9 @@ impl Folder {
 
     /// Shows what became of all messages.
     async fn report(&self) {
-        let Ok((ledger, produced)) = self.store.ledger().await else { return };
+        let Ok((ledger, produced)) = self.store.ledger().await else {
+            return;
+        };
         let results = [
             ("counted", ledger.counted),
             ("late", ledger.late),
@@ -204,7 +238,12 @@ impl Folder {
 
     /// Publishes a message that cannot be read among the dead letters.
     async fn bury(&self, record: &Record, reason: &str) {
-        let Record { topic, partition, offset, message } = record;
+        let Record {
+            topic,
+            partition,
+            offset,
+            message,
+        } = record;
         tracing::error!(%topic, partition, offset, id = message.id, reason, "to the dead letters");
         let mut attributes = message.attributes.clone();
         attributes.extend([
@@ -216,7 +255,10 @@ impl Folder {
         ]);
         let letter = Outgoing {
             topic: Cow::Owned(format!("{topic}.dlq")),
-            message: Message { attributes, ..message.clone() },
+            message: Message {
+                attributes,
+                ..message.clone()
+            },
         };
         let mut failures = 0;
         while let Err(error) = self.bus.publish(vec![letter.clone()]).await {
@@ -227,7 +269,10 @@ impl Folder {
 }
 
 fn place(partition: &TopicPartition) -> Partition {
-    Partition { topic: partition.topic.to_string(), number: partition.partition }
+    Partition {
+        topic: partition.topic.to_string(),
+        number: partition.partition,
+    }
 }
 
 async fn wait(failures: &mut u32) {

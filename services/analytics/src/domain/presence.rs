@@ -19,7 +19,10 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { gone_after: Duration::from_secs(15), stalled_after: Duration::from_secs(5 * 60) }
+        Self {
+            gone_after: Duration::from_secs(15),
+            stalled_after: Duration::from_secs(5 * 60),
+        }
     }
 }
 
@@ -46,7 +49,10 @@ pub struct Presence {
 impl Presence {
     /// Nobody is there.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, ..Self::default() }
+        Self {
+            rules,
+            ..Self::default()
+        }
     }
 
     /// Takes what a session did. Returns whether its event's audience changed.
@@ -60,7 +66,13 @@ impl Presence {
                 State::Rebuffering if now_ms < stalled_ms => (now_ms < gone_ms, gone_ms.min(stalled_ms)),
                 State::Rebuffering | State::Paused | State::Ended | State::Failed => (false, gone_ms),
             };
-            Activity { state, since_ms: step.since_ms, at_ms: step.at_ms, deadline_ms, counts }
+            Activity {
+                state,
+                since_ms: step.since_ms,
+                at_ms: step.at_ms,
+                deadline_ms,
+                counts,
+            }
         });
         let counts = activity.is_some_and(|activity| activity.counts);
         if let Some(activity) = activity.filter(|activity| now_ms < activity.deadline_ms) {
@@ -82,8 +94,12 @@ impl Presence {
                 self.deadlines.pop_first();
                 continue;
             };
-            let step =
-                Step { state: Some(activity.state), since_ms: activity.since_ms, at_ms: activity.at_ms, key };
+            let step = Step {
+                state: Some(activity.state),
+                since_ms: activity.since_ms,
+                at_ms: activity.at_ms,
+                key,
+            };
             if self.see(&step, now_ms) && !changed.contains(&step.key.event) {
                 changed.push(step.key.event);
             }
@@ -108,7 +124,9 @@ impl Presence {
 
     /// Forgets a session; whether it counted.
     fn forget(&mut self, key: &SessionKey) -> bool {
-        let Some(activity) = self.sessions.remove(key) else { return false };
+        let Some(activity) = self.sessions.remove(key) else {
+            return false;
+        };
         self.deadlines.remove(&(activity.deadline_ms, key.clone()));
         if activity.counts
             && let Some(count) = self.counts.get_mut(&key.event)
@@ -135,8 +153,17 @@ mod tests {
     }
 
     fn step(session: &str, state: State, since_s: i64, at_s: i64) -> Step {
-        let key = SessionKey { viewer: "v".into(), session: session.into(), event: event() };
-        Step { key, state: Some(state), since_ms: since_s * 1000, at_ms: at_s * 1000 }
+        let key = SessionKey {
+            viewer: "v".into(),
+            session: session.into(),
+            event: event(),
+        };
+        Step {
+            key,
+            state: Some(state),
+            since_ms: since_s * 1000,
+            at_ms: at_s * 1000,
+        }
     }
 
     fn see(presence: &mut Presence, step: &Step) -> u64 {
@@ -187,7 +214,10 @@ mod tests {
     fn who_leaves_is_gone_at_once() {
         let mut presence = Presence::new(Rules::default());
         see(&mut presence, &step("a", State::Playing, 0, 0));
-        let left = Step { state: None, ..step("a", State::Ended, 1, 1) };
+        let left = Step {
+            state: None,
+            ..step("a", State::Ended, 1, 1)
+        };
         assert!(presence.see(&left, 1_000));
         assert_eq!(presence.total(), 0);
     }

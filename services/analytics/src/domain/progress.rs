@@ -92,7 +92,8 @@ impl Progress {
             State::Playing if !self.started => {
                 self.started = true;
                 let told = mark.startup_ms.map(i64::from);
-                self.startup_ms = told.or_else(|| self.requested_ms.map(|requested| mark.time_ms - requested));
+                self.startup_ms =
+                    told.or_else(|| self.requested_ms.map(|requested| mark.time_ms - requested));
                 if self.last.is_none() {
                     // The first thing heard of the view is its first frame: the request was so much earlier.
                     self.watched_ms += told.unwrap_or_default();
@@ -122,7 +123,12 @@ mod tests {
     fn view(marks: &[(i64, State)]) -> Progress {
         let mut progress = Progress::default();
         for ((seconds, state), sequence) in marks.iter().zip(1..) {
-            progress.push(Mark { sequence, time_ms: seconds * 1000, state: *state, startup_ms: None });
+            progress.push(Mark {
+                sequence,
+                time_ms: seconds * 1000,
+                state: *state,
+                startup_ms: None,
+            });
         }
         progress
     }
@@ -130,8 +136,18 @@ mod tests {
     #[test]
     fn a_minute_of_video_ten_seconds_of_stall_and_a_pause_are_seventy_seconds_watched() {
         use State::*;
-        let view = view(&[(0, Playing), (30, Rebuffering), (40, Playing), (50, Paused), (80, Playing), (100, Ended)]);
-        assert_eq!((view.watched_ms, view.playing_ms, view.stalled_ms), (70_000, 60_000, 10_000));
+        let view = view(&[
+            (0, Playing),
+            (30, Rebuffering),
+            (40, Playing),
+            (50, Paused),
+            (80, Playing),
+            (100, Ended),
+        ]);
+        assert_eq!(
+            (view.watched_ms, view.playing_ms, view.stalled_ms),
+            (70_000, 60_000, 10_000)
+        );
     }
 
     #[test]
@@ -144,14 +160,30 @@ mod tests {
     #[test]
     fn a_view_that_is_first_heard_of_when_it_plays_began_its_startup_earlier() {
         let mut view = Progress::default();
-        view.push(Mark { sequence: 1, time_ms: 5_000, state: State::Playing, startup_ms: Some(800) });
-        assert_eq!((view.watched_ms, view.playing_ms, view.startup_ms), (800, 0, Some(800)));
+        view.push(Mark {
+            sequence: 1,
+            time_ms: 5_000,
+            state: State::Playing,
+            startup_ms: Some(800),
+        });
+        assert_eq!(
+            (view.watched_ms, view.playing_ms, view.startup_ms),
+            (800, 0, Some(800))
+        );
     }
 
     #[test]
     fn waiting_before_the_first_frame_is_startup_and_no_stall() {
-        let view = view(&[(0, State::Starting), (1, State::Rebuffering), (3, State::Playing), (4, State::Ended)]);
-        assert_eq!((view.watched_ms, view.stalled_ms, view.startup_ms), (4_000, 0, Some(3_000)));
+        let view = view(&[
+            (0, State::Starting),
+            (1, State::Rebuffering),
+            (3, State::Playing),
+            (4, State::Ended),
+        ]);
+        assert_eq!(
+            (view.watched_ms, view.stalled_ms, view.startup_ms),
+            (4_000, 0, Some(3_000))
+        );
     }
 
     #[test]
@@ -166,19 +198,34 @@ mod tests {
 
     #[test]
     fn after_the_end_nothing_counts() {
-        let view = view(&[(0, State::Playing), (10, State::Ended), (20, State::Playing), (30, State::Failed)]);
+        let view = view(&[
+            (0, State::Playing),
+            (10, State::Ended),
+            (20, State::Playing),
+            (30, State::Failed),
+        ]);
         assert_eq!((view.watched_ms, view.ending), (10_000, Some(Ending::Ended)));
     }
 
     #[test]
     fn a_silence_of_more_than_an_hour_is_nobody_watching() {
-        let view = view(&[(0, State::Playing), (3_600, State::Playing), (7_201, State::Playing), (7_211, State::Ended)]);
+        let view = view(&[
+            (0, State::Playing),
+            (3_600, State::Playing),
+            (7_201, State::Playing),
+            (7_211, State::Ended),
+        ]);
         assert_eq!(view.watched_ms, 3_610_000);
     }
 
     #[test]
     fn a_clock_that_is_set_back_takes_nothing_away() {
-        let view = view(&[(0, State::Playing), (10, State::Playing), (4, State::Playing), (12, State::Ended)]);
+        let view = view(&[
+            (0, State::Playing),
+            (10, State::Playing),
+            (4, State::Playing),
+            (12, State::Ended),
+        ]);
         assert_eq!(view.watched_ms, 12_000);
     }
 }

@@ -68,6 +68,8 @@ impl Received {
     /// When it happened, as far as the player's clock is to be believed.
     pub fn event_time_ms(&self) -> i64 {
         let earliest = self.at_ms.saturating_sub(SKEW_MS);
-        self.report.time_ms.clamp(earliest, self.at_ms.saturating_add(SKEW_MS))
+        self.report
+            .time_ms
+            .clamp(earliest, self.at_ms.saturating_add(SKEW_MS))
     }
 }

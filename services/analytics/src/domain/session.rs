@@ -78,7 +78,9 @@ impl Session {
             state: report.state,
             startup_ms: report.startup_ms,
         };
-        let place = self.window.partition_point(|known| known.sequence < mark.sequence);
+        let place = self
+            .window
+            .partition_point(|known| known.sequence < mark.sequence);
         self.window.insert(place, mark);
         if self.window.len() > WINDOW {
             let oldest = self.window.remove(0);
@@ -101,7 +103,11 @@ impl Session {
 
     /// What the session adds to the sums of its event.
     pub fn totals(&self) -> Totals {
-        if self.seen.is_empty() { Totals::default() } else { Totals::of_view(&self.progress()) }
+        if self.seen.is_empty() {
+            Totals::default()
+        } else {
+            Totals::of_view(&self.progress())
+        }
     }
 
     /// What the player does now: the state of its latest report, or `None` once the view has ended.
@@ -118,7 +124,10 @@ impl Session {
 
     fn has_seen(&self, sequence: u64) -> bool {
         let after = self.seen.partition_point(|(first, _)| *first <= sequence);
-        after.checked_sub(1).and_then(|at| self.seen.get(at)).is_some_and(|(_, last)| *last >= sequence)
+        after
+            .checked_sub(1)
+            .and_then(|at| self.seen.get(at))
+            .is_some_and(|(_, last)| *last >= sequence)
     }
 
     fn remember(&mut self, sequence: u64) {
@@ -177,7 +186,11 @@ mod tests {
     #[test]
     fn a_report_that_comes_after_its_successor_finds_its_place() {
         let mut session = Session::default();
-        for report in [report(3, 30, State::Ended), report(1, 0, State::Playing), report(2, 10, State::Paused)] {
+        for report in [
+            report(3, 30, State::Ended),
+            report(1, 0, State::Playing),
+            report(2, 10, State::Paused),
+        ] {
             assert_eq!(session.take(&report), Verdict::Counted);
         }
         assert_eq!(session.progress().watched_ms, 10_000);

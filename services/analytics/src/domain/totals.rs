@@ -69,12 +69,20 @@ impl Totals {
 
     /// Time in stalls / watched time, 0 to 1.
     pub fn rebuffer_ratio(&self) -> f64 {
-        if self.watched_ms <= 0 { 0.0 } else { self.stalled_ms as f64 / self.watched_ms as f64 }
+        if self.watched_ms <= 0 {
+            0.0
+        } else {
+            self.stalled_ms as f64 / self.watched_ms as f64
+        }
     }
 
     /// Playing time / views, milliseconds.
     pub fn average_view_ms(&self) -> i64 {
-        if self.views <= 0 { 0 } else { self.playing_ms / self.views }
+        if self.views <= 0 {
+            0
+        } else {
+            self.playing_ms / self.views
+        }
     }
 }
 

@@ -39,7 +39,12 @@ impl AudienceGrpc {
         summaries: Summaries,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { board, catalogue, summaries, shutdown }
+        Self {
+            board,
+            catalogue,
+            summaries,
+            shutdown,
+        }
     }
 }
 
@@ -52,7 +57,9 @@ impl AudienceService for AudienceGrpc {
         let event = event(&request.get_ref().event)?;
         self.catalogue.require_event(&event).await?;
         let audience = self.board.audience(&event).await.map_err(Error::from)?;
-        Ok(Response::new(GetAudienceResponse { audience: Some(encode(&audience)) }))
+        Ok(Response::new(GetAudienceResponse {
+            audience: Some(encode(&audience)),
+        }))
     }
 
     type WatchAudienceStream = Pin<Box<dyn Stream<Item = Result<WatchAudienceResponse, Status>> + Send>>;
@@ -67,23 +74,31 @@ impl AudienceService for AudienceGrpc {
         changes.mark_changed();
         let shutdown = self.shutdown.clone();
         // A slow reader finds the latest when it comes back; what was in between is not kept.
-        let messages = stream::unfold((changes, shutdown, None), |(mut changes, shutdown, last)| async move {
-            let next = async {
-                if let Some(last) = last {
-                    tokio::time::sleep_until(last + PACE).await;
-                }
-                changes.changed().await
-            };
-            let told = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => None,
-                changed = next => changed.ok(),
-            };
-            told?;
-            let audience = encode(&changes.borrow_and_update());
-            let sent = Some(tokio::time::Instant::now());
-            Some((Ok(WatchAudienceResponse { audience: Some(audience) }), (changes, shutdown, sent)))
-        });
+        let messages = stream::unfold(
+            (changes, shutdown, None),
+            |(mut changes, shutdown, last)| async move {
+                let next = async {
+                    if let Some(last) = last {
+                        tokio::time::sleep_until(last + PACE).await;
+                    }
+                    changes.changed().await
+                };
+                let told = tokio::select! {
+                    biased;
+                    () = shutdown.cancelled() => None,
+                    changed = next => changed.ok(),
+                };
+                told?;
+                let audience = encode(&changes.borrow_and_update());
+                let sent = Some(tokio::time::Instant::now());
+                Some((
+                    Ok(WatchAudienceResponse {
+                        audience: Some(audience),
+                    }),
+                    (changes, shutdown, sent),
+                ))
+            },
+        );
         Ok(Response::new(Box::pin(messages)))
     }
 
@@ -94,12 +109,16 @@ impl AudienceService for AudienceGrpc {
         let caller = principal(&request);
         let event = event(&request.get_ref().event)?;
         let summary = self.summaries.summary(&caller, &event).await?;
-        Ok(Response::new(GetEventSummaryResponse { summary: Some(encode_summary(&event, &summary)) }))
+        Ok(Response::new(GetEventSummaryResponse {
+            summary: Some(encode_summary(&event, &summary)),
+        }))
     }
 }
 
 fn event(name: &str) -> Result<EventName, Error> {
-    Ok(name.parse::<EventName>().map_err(|wrong| invalid("event", wrong.to_string()))?)
+    Ok(name
+        .parse::<EventName>()
+        .map_err(|wrong| invalid("event", wrong.to_string()))?)
 }
 
 fn encode(audience: &Audience) -> ProtoAudience {
@@ -112,8 +131,16 @@ fn encode(audience: &Audience) -> ProtoAudience {
 }
 
 fn encode_summary(event: &EventName, summary: &Summary) -> EventSummary {
-    let Summary { totals, unique_viewers, peak } = summary;
-    let duration = |ms: i64| Some(duration_to_proto(Duration::from_millis(u64::try_from(ms).unwrap_or(0))));
+    let Summary {
+        totals,
+        unique_viewers,
+        peak,
+    } = summary;
+    let duration = |ms: i64| {
+        Some(duration_to_proto(Duration::from_millis(
+            u64::try_from(ms).unwrap_or(0),
+        )))
+    };
     EventSummary {
         event: event.to_string(),
         views: totals.views,

@@ -5,7 +5,8 @@ use marquee_auth::principal;
 use marquee_error::invalid;
 use marquee_proto::analytics::v1::beacon_service_server::BeaconService;
 use marquee_proto::analytics::v1::{
-    Beacon, RejectedBeacon, SendBeaconsRequest, SendBeaconsResponse, StreamBeaconsRequest, StreamBeaconsResponse,
+    Beacon, RejectedBeacon, SendBeaconsRequest, SendBeaconsResponse, StreamBeaconsRequest,
+    StreamBeaconsResponse,
 };
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
@@ -47,7 +48,9 @@ impl BeaconService for BeaconGrpc {
                 () = self.shutdown.cancelled() => None,
                 group = groups.next() => group,
             };
-            let Some(group) = group else { return Ok(Response::new(answer)) };
+            let Some(group) = group else {
+                return Ok(Response::new(answer));
+            };
             let mut broken = None;
             let mut received: Vec<Beacon> = Vec::with_capacity(group.len());
             for message in group {
@@ -81,11 +84,22 @@ impl BeaconService for BeaconGrpc {
         let mut sorted = self.beacons.sort(beacons, caller.account());
         let accepted = count(sorted.accepted());
         self.beacons.publish(&mut sorted).await?;
-        let rejected = sorted.rejected.into_iter().map(|(place, invalid)| RejectedBeacon {
-            index: i32::try_from(place).unwrap_or(i32::MAX),
-            reason: invalid.0.iter().map(|wrong| format!("{} {}", wrong.field, wrong.description)).collect::<Vec<_>>().join("; "),
-        });
-        Ok(Response::new(SendBeaconsResponse { accepted, rejected: rejected.collect() }))
+        let rejected = sorted
+            .rejected
+            .into_iter()
+            .map(|(place, invalid)| RejectedBeacon {
+                index: i32::try_from(place).unwrap_or(i32::MAX),
+                reason: invalid
+                    .0
+                    .iter()
+                    .map(|wrong| format!("{} {}", wrong.field, wrong.description))
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            });
+        Ok(Response::new(SendBeaconsResponse {
+            accepted,
+            rejected: rejected.collect(),
+        }))
     }
 }
 

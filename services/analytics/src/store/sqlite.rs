@@ -30,7 +30,9 @@ impl Sqlite {
     /// # Errors
     /// When the folder cannot be written, the file is damaged, of a newer version, or in use.
     pub fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self { database: Database::open(path, MIGRATIONS)? })
+        Ok(Self {
+            database: Database::open(path, MIGRATIONS)?,
+        })
     }
 }
 
@@ -41,7 +43,10 @@ impl Store for Sqlite {
             let mut rows =
                 connection.prepare_cached("SELECT topic, partition, next_offset FROM partition_progress")?;
             let read = |row: &Row<'_>| {
-                let partition = Partition { topic: row.get(0)?, number: row.get(1)? };
+                let partition = Partition {
+                    topic: row.get(0)?,
+                    number: row.get(1)?,
+                };
                 Ok((partition, unsigned(row.get(2)?)))
             };
             Ok(rows.query_map([], read)?.collect::<Result<_, _>>()?)
@@ -57,7 +62,9 @@ impl Store for Sqlite {
                 let mut found = HashMap::with_capacity(keys.len());
                 for key in keys {
                     let state: Option<Vec<u8>> = row
-                        .query_row(params![key.viewer, key.session, key.event.to_string()], |row| row.get(0))
+                        .query_row(params![key.viewer, key.session, key.event.to_string()], |row| {
+                            row.get(0)
+                        })
                         .optional()?;
                     if let Some(state) = state {
                         found.insert(key, state::decode(&state)?);
@@ -132,18 +139,28 @@ impl Store for Sqlite {
 
     async fn summary(&self, event: &EventName, closed_before_ms: i64) -> Result<Summary, Error> {
         let event = event.to_string();
-        self.database.read_blocking(move |connection| summary(connection, &event, closed_before_ms)).await
+        self.database
+            .read_blocking(move |connection| summary(connection, &event, closed_before_ms))
+            .await
     }
 
     async fn peak(&self, event: &EventName) -> Result<u64, Error> {
-        self.database.read(|connection| peak(connection, &event.to_string()))
+        self.database
+            .read(|connection| peak(connection, &event.to_string()))
     }
 
     async fn raise_peaks(&self, peaks: BTreeMap<EventName, u64>) -> Result<(), Error> {
-        self.database.write(move |transaction| put_peaks(transaction, &peaks)).await
+        self.database
+            .write(move |transaction| put_peaks(transaction, &peaks))
+            .await
     }
 
-    async fn put_channel(&self, channel: ChannelName, owner: AccountName, version_ns: i64) -> Result<(), Error> {
+    async fn put_channel(
+        &self,
+        channel: ChannelName,
+        owner: AccountName,
+        version_ns: i64,
+    ) -> Result<(), Error> {
         self.database
             .write(move |transaction| {
                 transaction.execute(
@@ -160,7 +177,10 @@ impl Store for Sqlite {
     async fn put_event(&self, event: EventName) -> Result<(), Error> {
         self.database
             .write(move |transaction| {
-                transaction.execute("INSERT OR IGNORE INTO event (name) VALUES (?1)", [event.to_string()])?;
+                transaction.execute(
+                    "INSERT OR IGNORE INTO event (name) VALUES (?1)",
+                    [event.to_string()],
+                )?;
                 Ok(())
             })
             .await
@@ -172,7 +192,9 @@ impl Store for Sqlite {
                 .prepare_cached("SELECT owner FROM channel WHERE name = ?1")?
                 .query_row([channel.to_string()], |row| row.get(0))
                 .optional()?;
-            owner.map(|owner| owner.parse().map_err(|_| Error::Damaged("account name"))).transpose()
+            owner
+                .map(|owner| owner.parse().map_err(|_| Error::Damaged("account name")))
+                .transpose()
         })
     }
 
@@ -231,7 +253,10 @@ fn advance(
     Ok(())
 }
 
-fn put_sessions(transaction: &Transaction<'_>, sessions: &BTreeMap<SessionKey, Session>) -> Result<(), Error> {
+fn put_sessions(
+    transaction: &Transaction<'_>,
+    sessions: &BTreeMap<SessionKey, Session>,
+) -> Result<(), Error> {
     let mut put = transaction.prepare_cached(
         "INSERT INTO session (viewer, session, event, last_received_ms, started, over, state)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
@@ -329,10 +354,15 @@ fn summary(connection: &Connection, event: &str, closed_before_ms: i64) -> Resul
     })?;
     let silent = "SELECT count(*) FROM session
                   WHERE event = ?1 AND over = 0 AND started = 0 AND last_received_ms < ?2";
-    let silent: i64 =
-        connection.prepare_cached(silent)?.query_row(params![event, closed_before_ms], |row| row.get(0))?;
+    let silent: i64 = connection
+        .prepare_cached(silent)?
+        .query_row(params![event, closed_before_ms], |row| row.get(0))?;
     totals.exits_before_start += silent;
-    Ok(Summary { totals, unique_viewers, peak: peak(connection, event)? })
+    Ok(Summary {
+        totals,
+        unique_viewers,
+        peak: peak(connection, event)?,
+    })
 }
 
 fn peak(connection: &Connection, event: &str) -> Result<u64, Error> {

@@ -41,14 +41,21 @@ macro_rules! cases {
 pub(crate) use {cases, suite};
 
 fn partition(number: u32) -> Partition {
-    Partition { topic: "t".into(), number }
+    Partition {
+        topic: "t".into(),
+        number,
+    }
 }
 
 fn received(viewer: &str, session: &str, sequence: u64, seconds: i64, state: State) -> Received {
     let event = "channels/c/events/e".parse().unwrap();
     Received {
         report: Report {
-            key: SessionKey { viewer: viewer.into(), session: session.into(), event },
+            key: SessionKey {
+                viewer: viewer.into(),
+                session: session.into(),
+                event,
+            },
             sequence,
             time_ms: seconds * 1000,
             state,
@@ -64,11 +71,19 @@ fn received(viewer: &str, session: &str, sequence: u64, seconds: i64, state: Sta
 /// What a batch of reports on an empty store changes.
 fn flush_of(batch: &[Received]) -> Flush {
     let folded = fold(|_| None, batch);
-    Flush { sessions: folded.sessions, totals: folded.totals, ledger: folded.ledger, ..Flush::default() }
+    Flush {
+        sessions: folded.sessions,
+        totals: folded.totals,
+        ledger: folded.ledger,
+        ..Flush::default()
+    }
 }
 
 fn ten_seconds(viewer: &str) -> Flush {
-    flush_of(&[received(viewer, "s", 1, 0, State::Playing), received(viewer, "s", 2, 10, State::Ended)])
+    flush_of(&[
+        received(viewer, "s", 1, 0, State::Playing),
+        received(viewer, "s", 2, 10, State::Ended),
+    ])
 }
 
 fn event() -> marquee_proto::name::EventName {
@@ -78,15 +93,37 @@ fn event() -> marquee_proto::name::EventName {
 pub(crate) async fn sums_and_offset_move_together(store: &impl Store) {
     store.flush(partition(0), 0, 2, ten_seconds("v")).await.unwrap();
     let summary = store.summary(&event(), 0).await.unwrap();
-    assert_eq!((summary.totals.views, summary.totals.watched_ms, summary.unique_viewers), (1, 10_250, 1));
+    assert_eq!(
+        (
+            summary.totals.views,
+            summary.totals.watched_ms,
+            summary.unique_viewers
+        ),
+        (1, 10_250, 1)
+    );
     assert_eq!(store.next_offsets().await.unwrap()[&partition(0)], 2);
-    assert_eq!(store.ledger().await.unwrap(), (Ledger { counted: 2, ..Ledger::default() }, 2));
+    assert_eq!(
+        store.ledger().await.unwrap(),
+        (
+            Ledger {
+                counted: 2,
+                ..Ledger::default()
+            },
+            2
+        )
+    );
 }
 
 pub(crate) async fn a_flush_from_elsewhere_than_expected_changes_nothing(store: &impl Store) {
     store.flush(partition(0), 0, 2, ten_seconds("v")).await.unwrap();
     let again = store.flush(partition(0), 0, 2, ten_seconds("v")).await;
-    assert!(matches!(again, Err(Error::Conflict { expected: 0, found: 2 })));
+    assert!(matches!(
+        again,
+        Err(Error::Conflict {
+            expected: 0,
+            found: 2
+        })
+    ));
     assert_eq!(store.summary(&event(), 0).await.unwrap().totals.views, 1);
 }
 
@@ -97,7 +134,9 @@ pub(crate) async fn a_ledger_that_does_not_add_up_is_refused(store: &impl Store)
 }
 
 pub(crate) async fn sessions_come_back_as_they_were(store: &impl Store) {
-    let batch: Vec<_> = (1..100).map(|n| received("v", "s", n * 2, n as i64, State::Rebuffering)).collect();
+    let batch: Vec<_> = (1..100)
+        .map(|n| received("v", "s", n * 2, n as i64, State::Rebuffering))
+        .collect();
     let flush = flush_of(&batch);
     store.flush(partition(0), 0, 99, flush.clone()).await.unwrap();
     let keys: Vec<_> = flush.sessions.keys().cloned().collect();
@@ -106,9 +145,33 @@ pub(crate) async fn sessions_come_back_as_they_were(store: &impl Store) {
 }
 
 pub(crate) async fn a_viewer_is_unique_once_per_event(store: &impl Store) {
-    store.flush(partition(0), 0, 1, flush_of(&[received("v", "s1", 1, 0, State::Playing)])).await.unwrap();
-    store.flush(partition(0), 1, 2, flush_of(&[received("v", "s2", 1, 0, State::Playing)])).await.unwrap();
-    store.flush(partition(0), 2, 3, flush_of(&[received("w", "s3", 1, 0, State::Playing)])).await.unwrap();
+    store
+        .flush(
+            partition(0),
+            0,
+            1,
+            flush_of(&[received("v", "s1", 1, 0, State::Playing)]),
+        )
+        .await
+        .unwrap();
+    store
+        .flush(
+            partition(0),
+            1,
+            2,
+            flush_of(&[received("v", "s2", 1, 0, State::Playing)]),
+        )
+        .await
+        .unwrap();
+    store
+        .flush(
+            partition(0),
+            2,
+            3,
+            flush_of(&[received("w", "s3", 1, 0, State::Playing)]),
+        )
+        .await
+        .unwrap();
     let summary = store.summary(&event(), 0).await.unwrap();
     assert_eq!((summary.totals.views, summary.unique_viewers), (3, 2));
 }
@@ -124,7 +187,10 @@ pub(crate) async fn a_peak_only_rises(store: &impl Store) {
     for peak in [3, 7, 5] {
         store.raise_peaks([(event(), peak)].into()).await.unwrap();
     }
-    let flush = Flush { peaks: [(event(), 6)].into(), ..Flush::default() };
+    let flush = Flush {
+        peaks: [(event(), 6)].into(),
+        ..Flush::default()
+    };
     store.flush(partition(0), 0, 0, flush).await.unwrap();
     assert_eq!(store.peak(&event()).await.unwrap(), 7);
     assert_eq!(store.summary(&event(), 0).await.unwrap().peak, 7);
@@ -138,13 +204,42 @@ pub(crate) async fn open_sessions_are_found_by_when_they_were_heard_of(store: &i
     ];
     store.flush(partition(0), 0, 3, flush_of(&batch)).await.unwrap();
     let open = store.open_since(20_000).await.unwrap();
-    assert_eq!(open.iter().map(|(key, _)| key.viewer.as_str()).collect::<Vec<_>>(), ["new"]);
+    assert_eq!(
+        open.iter()
+            .map(|(key, _)| key.viewer.as_str())
+            .collect::<Vec<_>>(),
+        ["new"]
+    );
 }
 
 pub(crate) async fn silent_starts_are_exits_once_they_are_closed(store: &impl Store) {
-    store.flush(partition(0), 0, 1, flush_of(&[received("v", "s", 1, 10, State::Starting)])).await.unwrap();
-    assert_eq!(store.summary(&event(), 10_000).await.unwrap().totals.exits_before_start, 0);
-    assert_eq!(store.summary(&event(), 10_001).await.unwrap().totals.exits_before_start, 1);
+    store
+        .flush(
+            partition(0),
+            0,
+            1,
+            flush_of(&[received("v", "s", 1, 10, State::Starting)]),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        store
+            .summary(&event(), 10_000)
+            .await
+            .unwrap()
+            .totals
+            .exits_before_start,
+        0
+    );
+    assert_eq!(
+        store
+            .summary(&event(), 10_001)
+            .await
+            .unwrap()
+            .totals
+            .exits_before_start,
+        1
+    );
 }
 
 pub(crate) async fn a_topic_made_anew_begins_at_zero_and_keeps_the_sums(store: &impl Store) {
@@ -158,7 +253,18 @@ pub(crate) async fn a_topic_made_anew_begins_at_zero_and_keeps_the_sums(store: &
 }
 
 pub(crate) async fn expired_messages_are_accounted_for(store: &impl Store) {
-    store.flush(partition(0), 0, 102, Flush { skipped: 100, ..ten_seconds("v") }).await.unwrap();
+    store
+        .flush(
+            partition(0),
+            0,
+            102,
+            Flush {
+                skipped: 100,
+                ..ten_seconds("v")
+            },
+        )
+        .await
+        .unwrap();
     let (ledger, produced) = store.ledger().await.unwrap();
     assert_eq!((ledger.sum(), produced), (2, 2));
 }
@@ -167,9 +273,15 @@ pub(crate) async fn a_channels_owner_is_the_newest(store: &impl Store) {
     let channel = "channels/c".parse().unwrap();
     assert_eq!(store.channel_owner(&channel).await.unwrap(), None);
     for (owner, version) in [("accounts/second", 2), ("accounts/first", 1)] {
-        store.put_channel(channel.clone(), owner.parse().unwrap(), version).await.unwrap();
+        store
+            .put_channel(channel.clone(), owner.parse().unwrap(), version)
+            .await
+            .unwrap();
     }
-    assert_eq!(store.channel_owner(&channel).await.unwrap(), Some("accounts/second".parse().unwrap()));
+    assert_eq!(
+        store.channel_owner(&channel).await.unwrap(),
+        Some("accounts/second".parse().unwrap())
+    );
 }
 
 pub(crate) async fn an_event_is_known_once_it_was_put(store: &impl Store) {

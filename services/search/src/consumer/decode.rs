@@ -23,7 +23,10 @@ pub(super) fn document(record: &Record) -> Result<Document, String> {
             Some(channel_changed::Change::Updated(updated)) => updated.channel,
             None => None,
         };
-        return Ok(Document::Channel(self::channel(channel.ok_or("no channel in it")?, time)?));
+        return Ok(Document::Channel(self::channel(
+            channel.ok_or("no channel in it")?,
+            time,
+        )?));
     }
     let changed = EventChanged::decode(value).map_err(|error| error.to_string())?;
     let (event, channel) = match changed.change {
@@ -34,11 +37,18 @@ pub(super) fn document(record: &Record) -> Result<Document, String> {
         Some(event_changed::Change::Cancelled(change)) => (change.event, change.channel),
         None => (None, None),
     };
-    Ok(Document::Event(self::event(event.ok_or("no event in it")?, channel, time)?))
+    Ok(Document::Event(self::event(
+        event.ok_or("no event in it")?,
+        channel,
+        time,
+    )?))
 }
 
 fn channel(channel: Channel, time: Timestamp) -> Result<ChannelDocument, String> {
-    channel.name.parse::<ChannelName>().map_err(|error| error.to_string())?;
+    channel
+        .name
+        .parse::<ChannelName>()
+        .map_err(|error| error.to_string())?;
     Ok(ChannelDocument {
         version: version(channel.update_time.as_ref(), time),
         name: channel.name,
@@ -103,12 +113,23 @@ mod tests {
     use super::*;
 
     fn record(topic: &str, message: Message) -> Record {
-        Record { topic: topic.into(), partition: 0, offset: 0, message }
+        Record {
+            topic: topic.into(),
+            partition: 0,
+            offset: 0,
+            message,
+        }
     }
 
     fn updated(event: Event) -> Record {
-        let channel = Channel { name: "channels/c".into(), ..Channel::default() };
-        let change = event_changed::Change::Updated(EventUpdated { event: Some(event), channel: Some(channel) });
+        let channel = Channel {
+            name: "channels/c".into(),
+            ..Channel::default()
+        };
+        let change = event_changed::Change::Updated(EventUpdated {
+            event: Some(event),
+            channel: Some(channel),
+        });
         let message = bus_event("e", &EventChanged { change: Some(change) }).message;
         record(topic::EVENT.name, message)
     }
@@ -124,7 +145,14 @@ mod tests {
 
     #[test]
     fn only_public_events_are_listed() {
-        let listed = |visibility: i32| document(&updated(Event { visibility, ..public() })).unwrap().is_listed();
+        let listed = |visibility: i32| {
+            document(&updated(Event {
+                visibility,
+                ..public()
+            }))
+            .unwrap()
+            .is_listed()
+        };
         assert!(listed(Visibility::Public.into()) && listed(Visibility::Unspecified.into()));
         assert!(!listed(Visibility::Unlisted.into()));
         assert!(!listed(77), "a visibility of the future");
@@ -132,7 +160,10 @@ mod tests {
 
     #[test]
     fn an_event_without_its_channel_is_taken_with_the_channels_name() {
-        let change = event_changed::Change::Cancelled(EventCancelled { event: Some(public()), channel: None });
+        let change = event_changed::Change::Cancelled(EventCancelled {
+            event: Some(public()),
+            channel: None,
+        });
         let message = bus_event("e", &EventChanged { change: Some(change) }).message;
         let document = document(&record(topic::EVENT.name, message)).unwrap();
         assert_eq!(document.channel().name, "channels/c");
@@ -140,13 +171,22 @@ mod tests {
 
     #[test]
     fn what_cannot_be_indexed_says_why() {
-        let garbage = Message { value: vec![0xff].into(), ..Message::default() };
+        let garbage = Message {
+            value: vec![0xff].into(),
+            ..Message::default()
+        };
         assert!(document(&record(topic::EVENT.name, garbage)).is_err());
         let empty = bus_event("e", &EventChanged { change: None }).message;
-        assert_eq!(document(&record(topic::EVENT.name, empty)).unwrap_err(), "no event in it");
+        assert_eq!(
+            document(&record(topic::EVENT.name, empty)).unwrap_err(),
+            "no event in it"
+        );
         let stateless = updated(Event { state: 0, ..public() });
         assert_eq!(document(&stateless).unwrap_err(), "unknown state 0");
-        let foreign = updated(Event { name: "channels/other/events/e".into(), ..public() });
+        let foreign = updated(Event {
+            name: "channels/other/events/e".into(),
+            ..public()
+        });
         assert!(document(&foreign).is_err());
     }
 }

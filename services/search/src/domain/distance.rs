@@ -18,13 +18,17 @@ pub fn within(left: &str, right: &str, limit: u8) -> bool {
     if left.len().abs_diff(right.len()) > usize::from(limit) {
         return false;
     }
-    last_row(&left, &right).last().is_some_and(|distance| *distance <= usize::from(limit))
+    last_row(&left, &right)
+        .last()
+        .is_some_and(|distance| *distance <= usize::from(limit))
 }
 
 /// True when some beginning of `word` is at most `limit` mistakes from `prefix`.
 pub fn prefix_within(prefix: &str, word: &str, limit: u8) -> bool {
     let (prefix, word): (Vec<char>, Vec<char>) = (prefix.chars().collect(), word.chars().collect());
-    last_row(&prefix, &word).into_iter().any(|distance| distance <= usize::from(limit))
+    last_row(&prefix, &word)
+        .into_iter()
+        .any(|distance| distance <= usize::from(limit))
 }
 
 /// Distances between the whole of `left` and each beginning of `right`.
@@ -35,7 +39,9 @@ fn last_row(left: &[char], right: &[char]) -> Vec<usize> {
         let mut next = Vec::with_capacity(row.len());
         next.push(i + 1);
         for (j, r) in right.iter().enumerate() {
-            let mut best = (row[j + 1] + 1).min(next[j] + 1).min(row[j] + usize::from(l != r));
+            let mut best = (row[j + 1] + 1)
+                .min(next[j] + 1)
+                .min(row[j] + usize::from(l != r));
             if i > 0 && j > 0 && *l == right[j - 1] && left[i - 1] == *r {
                 best = best.min(before[j - 1] + 1);
             }

@@ -177,9 +177,12 @@ impl Document {
     pub fn labels(&self) -> Vec<&str> {
         match self {
             Self::Channel(channel) => channel.tags.iter().map(String::as_str).collect(),
-            Self::Event(event) => {
-                event.tags.iter().map(String::as_str).chain([event.genre.as_str()]).collect()
-            }
+            Self::Event(event) => event
+                .tags
+                .iter()
+                .map(String::as_str)
+                .chain([event.genre.as_str()])
+                .collect(),
         }
     }
 

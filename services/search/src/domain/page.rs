@@ -55,19 +55,28 @@ mod tests {
     use super::*;
 
     fn query(text: &str) -> Query {
-        Query { text: text.into(), ..Query::default() }
+        Query {
+            text: text.into(),
+            ..Query::default()
+        }
     }
 
     #[test]
     fn a_token_leads_back_to_its_cursor() {
-        let cursor = Cursor { score: 12.25, name: "channels/a".into() };
+        let cursor = Cursor {
+            score: 12.25,
+            name: "channels/a".into(),
+        };
         let token = PageToken::of(&query("jazz")).encode(&cursor);
         assert_eq!(PageToken::of(&query("jazz")).decode(&token), Some(cursor));
     }
 
     #[test]
     fn a_token_of_another_query_is_refused() {
-        let token = PageToken::of(&query("jazz")).encode(&Cursor { score: 1.0, name: "channels/a".into() });
+        let token = PageToken::of(&query("jazz")).encode(&Cursor {
+            score: 1.0,
+            name: "channels/a".into(),
+        });
         assert_eq!(PageToken::of(&query("rock")).decode(&token), None);
     }
 

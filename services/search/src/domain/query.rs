@@ -91,7 +91,10 @@ mod tests {
 
     #[test]
     fn a_word_typed_twice_is_looked_for_once() {
-        let query = Query { text: "Duran duran LIVE".into(), ..Query::default() };
+        let query = Query {
+            text: "Duran duran LIVE".into(),
+            ..Query::default()
+        };
         assert_eq!(query.terms(), ["duran", "live"]);
     }
 
@@ -103,14 +106,29 @@ mod tests {
 
     #[test]
     fn the_last_word_is_open_until_something_follows_it() {
-        assert!(Query { text: "jazz ni".into(), ..Query::default() }.last_is_open());
-        assert!(!Query { text: "jazz ni ".into(), ..Query::default() }.last_is_open());
+        assert!(
+            Query {
+                text: "jazz ni".into(),
+                ..Query::default()
+            }
+            .last_is_open()
+        );
+        assert!(
+            !Query {
+                text: "jazz ni ".into(),
+                ..Query::default()
+            }
+            .last_is_open()
+        );
     }
 
     #[test]
     fn a_prefix_is_the_complete_words_and_the_open_one() {
         let prefix = Prefix::parse("Late Night Ja").unwrap();
-        assert_eq!((prefix.complete, prefix.open.as_str()), (vec!["late".into(), "night".into()], "ja"));
+        assert_eq!(
+            (prefix.complete, prefix.open.as_str()),
+            (vec!["late".into(), "night".into()], "ja")
+        );
         assert_eq!(Prefix::parse(" !? "), None);
     }
 }

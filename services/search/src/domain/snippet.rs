@@ -21,14 +21,21 @@ impl Matcher<'_> {
     fn matched(&self, word: &str) -> Option<usize> {
         let exact = self.terms.iter().position(|term| term == word);
         let open = || {
-            let last = self.terms.last().filter(|last| self.last_is_open && last.chars().count() >= 2)?;
+            let last = self
+                .terms
+                .last()
+                .filter(|last| self.last_is_open && last.chars().count() >= 2)?;
             word.starts_with(last.as_str()).then_some(self.terms.len() - 1)
         };
         let stemmed = || {
             let stem = (self.stem)(word);
             self.terms.iter().position(|term| (self.stem)(term) == stem)
         };
-        let near = || self.terms.iter().position(|term| within(term, word, forgiven(term)));
+        let near = || {
+            self.terms
+                .iter()
+                .position(|term| within(term, word, forgiven(term)))
+        };
         exact.or_else(open).or_else(stemmed).or_else(near)
     }
 }
@@ -70,13 +77,26 @@ fn cut(text: &str, marked: &[(Word, Option<usize>)]) -> String {
     let hits: Vec<_> = marked.iter().filter(|(_, matched)| matched.is_some()).collect();
     // The window begins at the match from which most different words of the query are within reach.
     let begin = hits.iter().enumerate().max_by_key(|(at, (word, _))| {
-        let reach = hits[*at..].iter().take_while(|(other, _)| other.range.end - word.range.start <= LENGTH);
-        (distinct(reach.map(|(_, matched)| *matched)), std::cmp::Reverse(*at))
+        let reach = hits[*at..]
+            .iter()
+            .take_while(|(other, _)| other.range.end - word.range.start <= LENGTH);
+        (
+            distinct(reach.map(|(_, matched)| *matched)),
+            std::cmp::Reverse(*at),
+        )
     });
     let lead = begin.map_or(0, |(_, (word, _))| word.range.start);
     let whole = text.chars().count() <= LENGTH;
-    let start = if whole { 0 } else { word_start(text, marked, lead.saturating_sub(LENGTH / 4)) };
-    let end = if whole { text.len() } else { word_end(text, marked, start) };
+    let start = if whole {
+        0
+    } else {
+        word_start(text, marked, lead.saturating_sub(LENGTH / 4))
+    };
+    let end = if whole {
+        text.len()
+    } else {
+        word_end(text, marked, start)
+    };
 
     let mut out = String::with_capacity(end - start + 32);
     if start > 0 {
@@ -113,9 +133,19 @@ fn word_start(text: &str, marked: &[(Word, Option<usize>)], at: usize) -> usize 
 
 /// The end of the last word that begins within reach of `start`, or the reach itself in a text without words.
 fn word_end(text: &str, marked: &[(Word, Option<usize>)], start: usize) -> usize {
-    let reach = text[start..].char_indices().nth(LENGTH).map_or(text.len(), |(at, _)| start + at);
-    let last = marked.iter().rev().find(|(word, _)| word.range.start >= start && word.range.end <= reach);
-    if reach == text.len() { reach } else { last.map_or(reach, |(word, _)| word.range.end) }
+    let reach = text[start..]
+        .char_indices()
+        .nth(LENGTH)
+        .map_or(text.len(), |(at, _)| start + at);
+    let last = marked
+        .iter()
+        .rev()
+        .find(|(word, _)| word.range.start >= start && word.range.end <= reach);
+    if reach == text.len() {
+        reach
+    } else {
+        last.map_or(reach, |(word, _)| word.range.end)
+    }
 }
 
 fn escape(text: &str, out: &mut String) {
@@ -140,7 +170,14 @@ mod tests {
     fn show(query: &str, texts: &[&str]) -> String {
         let terms = super::super::words::terms(query);
         let stem = |word: &str| word.trim_end_matches('s').to_owned();
-        snippet(texts, &Matcher { terms: &terms, last_is_open: true, stem: &stem })
+        snippet(
+            texts,
+            &Matcher {
+                terms: &terms,
+                last_is_open: true,
+                stem: &stem,
+            },
+        )
     }
 
     #[test]
@@ -165,20 +202,32 @@ mod tests {
 
     #[test]
     fn the_text_with_most_words_of_the_query_is_shown() {
-        assert_eq!(show("late jazz", &["Jazz", "Late and jazz"]), "<em>Late</em> and <em>jazz</em>");
+        assert_eq!(
+            show("late jazz", &["Jazz", "Late and jazz"]),
+            "<em>Late</em> and <em>jazz</em>"
+        );
     }
 
     #[test]
     fn a_long_text_is_cut_at_words_around_its_matches() {
         let text = format!("{}needle {}", "before ".repeat(60), "after ".repeat(60));
         let shown = show("needle", &[&text]);
-        assert!(shown.starts_with("…before") && shown.ends_with("after…"), "{shown}");
-        assert!(shown.contains("<em>needle</em>") && shown.chars().count() < LENGTH + 20, "{shown}");
+        assert!(
+            shown.starts_with("…before") && shown.ends_with("after…"),
+            "{shown}"
+        );
+        assert!(
+            shown.contains("<em>needle</em>") && shown.chars().count() < LENGTH + 20,
+            "{shown}"
+        );
     }
 
     #[test]
     fn without_a_match_the_last_text_begins() {
-        assert_eq!(show("rock", &["Title", "What it is about", ""]), "What it is about");
+        assert_eq!(
+            show("rock", &["Title", "What it is about", ""]),
+            "What it is about"
+        );
     }
 
     proptest! {

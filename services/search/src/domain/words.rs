@@ -26,9 +26,15 @@ pub fn words(text: &str) -> Vec<Word> {
         let end = at + character.len_utf8();
         if is_ideographic(character) {
             found.extend(open.take());
-            found.push(Word { text: character.to_string(), range: at..end });
+            found.push(Word {
+                text: character.to_string(),
+                range: at..end,
+            });
         } else if character.is_alphanumeric() {
-            let word = open.get_or_insert_with(|| Word { text: String::new(), range: at..end });
+            let word = open.get_or_insert_with(|| Word {
+                text: String::new(),
+                range: at..end,
+            });
             if word.text.chars().count() < LONGEST {
                 push_folded(character, &mut word.text);
             }
@@ -37,7 +43,9 @@ pub fn words(text: &str) -> Vec<Word> {
             word.range.end = end;
         } else {
             let joins = matches!(character, '\'' | '\u{2019}')
-                && characters.peek().is_some_and(|(_, next)| next.is_alphanumeric() && !is_ideographic(*next));
+                && characters
+                    .peek()
+                    .is_some_and(|(_, next)| next.is_alphanumeric() && !is_ideographic(*next));
             if !joins {
                 found.extend(open.take());
             }

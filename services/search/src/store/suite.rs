@@ -90,22 +90,37 @@ pub(crate) fn concert(id: &str, title: &str) -> Document {
 }
 
 fn in_state(id: &str, title: &str, state: State) -> Document {
-    Document::Event(EventDocument { state, ..event(id, title) })
+    Document::Event(EventDocument {
+        state,
+        ..event(id, title)
+    })
 }
 
 async fn put(store: &impl Store, documents: impl IntoIterator<Item = Document>) {
     let documents = documents.into_iter().collect();
-    store.apply(Batch { documents, positions: Positions::new() }).await.unwrap();
+    store
+        .apply(Batch {
+            documents,
+            positions: Positions::new(),
+        })
+        .await
+        .unwrap();
 }
 
 fn query(text: &str) -> Query {
-    Query { text: text.into(), ..Query::default() }
+    Query {
+        text: text.into(),
+        ..Query::default()
+    }
 }
 
 async fn find(store: &impl Store, query: &Query) -> Vec<String> {
     let page = store.search(query, None, 100).await.unwrap();
     assert_eq!(page.total, page.hits.len() as u64);
-    page.hits.into_iter().map(|hit| hit.document.name().to_owned()).collect()
+    page.hits
+        .into_iter()
+        .map(|hit| hit.document.name().to_owned())
+        .collect()
 }
 
 /// Names of what a text finds, best first.
@@ -114,12 +129,19 @@ pub(crate) async fn names(store: &impl Store, text: &str) -> Vec<String> {
 }
 
 async fn ids(store: &impl Store, text: &str) -> Vec<String> {
-    names(store, text).await.into_iter().map(|name| name.rsplit('/').next().unwrap().to_owned()).collect()
+    names(store, text)
+        .await
+        .into_iter()
+        .map(|name| name.rsplit('/').next().unwrap().to_owned())
+        .collect()
 }
 
 async fn suggested(store: &impl Store, typed: &str) -> Vec<String> {
     let suggestions = store.suggest(&Prefix::parse(typed).unwrap(), 8).await.unwrap();
-    suggestions.into_iter().map(|suggestion| suggestion.text).collect()
+    suggestions
+        .into_iter()
+        .map(|suggestion| suggestion.text)
+        .collect()
 }
 
 pub(crate) async fn a_word_finds_what_has_it(store: &impl Store) {
@@ -129,7 +151,11 @@ pub(crate) async fn a_word_finds_what_has_it(store: &impl Store) {
 }
 
 pub(crate) async fn case_and_accents_do_not_matter(store: &impl Store) {
-    put(store, [concert("e1", "Soirée à l'Opéra"), concert("e2", "Lodz Session")]).await;
+    put(
+        store,
+        [concert("e1", "Soirée à l'Opéra"), concert("e2", "Lodz Session")],
+    )
+    .await;
     assert_eq!(ids(store, "SOIREE").await, ["e1"]);
     assert_eq!(ids(store, "Łódź").await, ["e2"]);
 }
@@ -155,9 +181,16 @@ pub(crate) async fn a_swap_of_two_letters_is_one_mistake(store: &impl Store) {
 }
 
 pub(crate) async fn the_last_word_may_be_unfinished(store: &impl Store) {
-    put(store, [concert("e1", "Electronic Music"), concert("e2", "Electronic Art")]).await;
+    put(
+        store,
+        [concert("e1", "Electronic Music"), concert("e2", "Electronic Art")],
+    )
+    .await;
     assert_eq!(ids(store, "electronic mu").await, ["e1"]);
-    assert!(ids(store, "elect music").await.is_empty(), "only the last word is open");
+    assert!(
+        ids(store, "elect music").await.is_empty(),
+        "only the last word is open"
+    );
 }
 
 pub(crate) async fn inflected_words_are_found(store: &impl Store) {
@@ -193,11 +226,18 @@ pub(crate) async fn the_title_counts_most_and_a_misspelling_least(store: &impl S
         ],
     )
     .await;
-    assert_eq!(ids(store, "piano ").await, ["exact", "titled", "near", "tagged", "misspelt", "described"]);
+    assert_eq!(
+        ids(store, "piano ").await,
+        ["exact", "titled", "near", "tagged", "misspelt", "described"]
+    );
 }
 
 pub(crate) async fn both_of_two_words_are_required(store: &impl Store) {
-    put(store, [concert("e1", "Jazz Night"), concert("e2", "Jazz Morning")]).await;
+    put(
+        store,
+        [concert("e1", "Jazz Night"), concert("e2", "Jazz Morning")],
+    )
+    .await;
     assert_eq!(ids(store, "night jazz").await, ["e1"]);
 }
 
@@ -230,19 +270,63 @@ pub(crate) async fn filters_narrow_the_results(store: &impl Store) {
     late.language = "de".into();
     put(
         store,
-        [Document::Event(early), Document::Event(late), Document::Channel(channel("jazz", "Jazz"))],
+        [
+            Document::Event(early),
+            Document::Event(late),
+            Document::Channel(channel("jazz", "Jazz")),
+        ],
     )
     .await;
 
-    let with = |filter: Filter| Query { text: "jazz".into(), filter };
+    let with = |filter: Filter| Query {
+        text: "jazz".into(),
+        filter,
+    };
     let filter = Filter::default;
     for (filter, expected) in [
-        (Filter { kind: Some(Kind::Channel), ..filter() }, vec!["channels/jazz"]),
-        (Filter { kind: Some(Kind::Event), state: Some(State::Live), ..filter() }, vec!["channels/c/events/late"]),
-        (Filter { genre: Some("musica".into()), ..filter() }, vec!["channels/c/events/early"]),
-        (Filter { language: Some("DE".into()), ..filter() }, vec!["channels/c/events/late"]),
-        (Filter { start_after: at("2026-01-02T10:00:00Z"), ..filter() }, vec!["channels/c/events/late"]),
-        (Filter { start_before: at("2026-01-02T10:00:00Z"), ..filter() }, vec!["channels/c/events/early"]),
+        (
+            Filter {
+                kind: Some(Kind::Channel),
+                ..filter()
+            },
+            vec!["channels/jazz"],
+        ),
+        (
+            Filter {
+                kind: Some(Kind::Event),
+                state: Some(State::Live),
+                ..filter()
+            },
+            vec!["channels/c/events/late"],
+        ),
+        (
+            Filter {
+                genre: Some("musica".into()),
+                ..filter()
+            },
+            vec!["channels/c/events/early"],
+        ),
+        (
+            Filter {
+                language: Some("DE".into()),
+                ..filter()
+            },
+            vec!["channels/c/events/late"],
+        ),
+        (
+            Filter {
+                start_after: at("2026-01-02T10:00:00Z"),
+                ..filter()
+            },
+            vec!["channels/c/events/late"],
+        ),
+        (
+            Filter {
+                start_before: at("2026-01-02T10:00:00Z"),
+                ..filter()
+            },
+            vec!["channels/c/events/early"],
+        ),
     ] {
         assert_eq!(find(store, &with(filter.clone())).await, expected, "{filter:?}");
     }
@@ -253,7 +337,10 @@ pub(crate) async fn a_language_finds_its_variants(store: &impl Store) {
     one.language = "pt-BR".into();
     put(store, [Document::Event(one)]).await;
     let of = |language: &str| Query {
-        filter: Filter { language: Some(language.into()), ..Filter::default() },
+        filter: Filter {
+            language: Some(language.into()),
+            ..Filter::default()
+        },
         ..Query::default()
     };
     assert_eq!(find(store, &of("pt")).await.len(), 1);
@@ -262,7 +349,11 @@ pub(crate) async fn a_language_finds_its_variants(store: &impl Store) {
 }
 
 pub(crate) async fn pages_are_complete_and_stable_while_documents_come(store: &impl Store) {
-    put(store, (0..25).map(|n| concert(&format!("e{n:02}"), &format!("Jazz {n}")))).await;
+    put(
+        store,
+        (0..25).map(|n| concert(&format!("e{n:02}"), &format!("Jazz {n}"))),
+    )
+    .await;
     let query = query("jazz");
     let mut seen = Vec::new();
     let mut after = None;
@@ -282,7 +373,12 @@ pub(crate) async fn pages_are_complete_and_stable_while_documents_come(store: &i
 }
 
 pub(crate) async fn a_newer_version_replaces_and_an_older_is_ignored(store: &impl Store) {
-    let version = |title: &str, version| Document::Event(EventDocument { version: Version(version), ..event("e1", title) });
+    let version = |title: &str, version| {
+        Document::Event(EventDocument {
+            version: Version(version),
+            ..event("e1", title)
+        })
+    };
     put(store, [version("Second", 2)]).await;
     put(store, [version("First", 1)]).await;
     assert!(ids(store, "first ").await.is_empty());
@@ -292,7 +388,14 @@ pub(crate) async fn a_newer_version_replaces_and_an_older_is_ignored(store: &imp
 }
 
 pub(crate) async fn an_unlisted_event_is_not_found_by_anything(store: &impl Store) {
-    put(store, [Document::Event(EventDocument { listed: false, ..event("e1", "Secret") })]).await;
+    put(
+        store,
+        [Document::Event(EventDocument {
+            listed: false,
+            ..event("e1", "Secret")
+        })],
+    )
+    .await;
     assert!(ids(store, "secret").await.is_empty());
     assert!(ids(store, "").await.is_empty());
     assert!(suggested(store, "sec").await.is_empty());
@@ -302,7 +405,15 @@ pub(crate) async fn an_event_that_becomes_unlisted_disappears_and_an_older_versi
     store: &impl Store,
 ) {
     put(store, [concert("e1", "Secret")]).await;
-    put(store, [Document::Event(EventDocument { listed: false, version: Version(2), ..event("e1", "Secret") })]).await;
+    put(
+        store,
+        [Document::Event(EventDocument {
+            listed: false,
+            version: Version(2),
+            ..event("e1", "Secret")
+        })],
+    )
+    .await;
     assert!(ids(store, "secret").await.is_empty());
     put(store, [concert("e1", "Secret")]).await;
     assert!(ids(store, "secret").await.is_empty());
@@ -315,31 +426,72 @@ pub(crate) async fn a_cancelled_event_is_found_with_its_state(store: &impl Store
 }
 
 pub(crate) async fn a_renamed_channel_reaches_its_events(store: &impl Store) {
-    put(store, [concert("e1", "Monday"), Document::Channel(channel("c", "Blue Room"))]).await;
-    let renamed = ChannelDocument { version: Version(2), ..channel("c", "Red Hall") };
+    put(
+        store,
+        [
+            concert("e1", "Monday"),
+            Document::Channel(channel("c", "Blue Room")),
+        ],
+    )
+    .await;
+    let renamed = ChannelDocument {
+        version: Version(2),
+        ..channel("c", "Red Hall")
+    };
     put(store, [concert("e2", "Tuesday"), Document::Channel(renamed)]).await;
     assert_eq!(ids(store, "red hall").await, ["c", "e1", "e2"]);
     assert!(ids(store, "blue room").await.is_empty());
 }
 
 pub(crate) async fn an_event_with_an_older_channel_keeps_the_newer_name(store: &impl Store) {
-    put(store, [Document::Channel(ChannelDocument { version: Version(2), ..channel("c", "Red Hall") })]).await;
+    put(
+        store,
+        [Document::Channel(ChannelDocument {
+            version: Version(2),
+            ..channel("c", "Red Hall")
+        })],
+    )
+    .await;
     put(store, [concert("e1", "Monday")]).await;
     assert_eq!(ids(store, "red hall").await, ["c", "e1"]);
 }
 
 pub(crate) async fn positions_add_up(store: &impl Store) {
     let at = |partition, next| Positions::from([(("t".to_owned(), partition), next)]);
-    store.apply(Batch { positions: at(0, 5), ..Batch::default() }).await.unwrap();
-    store.apply(Batch { positions: at(1, 2), ..Batch::default() }).await.unwrap();
-    store.apply(Batch { positions: at(0, 6), ..Batch::default() }).await.unwrap();
+    store
+        .apply(Batch {
+            positions: at(0, 5),
+            ..Batch::default()
+        })
+        .await
+        .unwrap();
+    store
+        .apply(Batch {
+            positions: at(1, 2),
+            ..Batch::default()
+        })
+        .await
+        .unwrap();
+    store
+        .apply(Batch {
+            positions: at(0, 6),
+            ..Batch::default()
+        })
+        .await
+        .unwrap();
     let expected = Positions::from([(("t".to_owned(), 0), 6), (("t".to_owned(), 1), 2)]);
     assert_eq!(store.positions().await.unwrap(), expected);
 }
 
 pub(crate) async fn a_cleared_store_is_empty(store: &impl Store) {
     let positions = Positions::from([(("t".to_owned(), 0), 5)]);
-    store.apply(Batch { documents: vec![concert("e1", "Jazz")], positions }).await.unwrap();
+    store
+        .apply(Batch {
+            documents: vec![concert("e1", "Jazz")],
+            positions,
+        })
+        .await
+        .unwrap();
     store.clear().await.unwrap();
     assert!(ids(store, "").await.is_empty());
     assert!(store.positions().await.unwrap().is_empty());
@@ -357,12 +509,17 @@ pub(crate) async fn suggestions_begin_as_typed_and_come_live_first(store: &impl 
         ],
     )
     .await;
-    assert_eq!(suggested(store, "ja").await, ["Late Jazz", "Jazz Brunch", "Jazz House", "Jazz Archive"]);
+    assert_eq!(
+        suggested(store, "ja").await,
+        ["Late Jazz", "Jazz Brunch", "Jazz House", "Jazz Archive"]
+    );
     assert_eq!(suggested(store, "late j").await, ["Late Jazz"]);
 }
 
 pub(crate) async fn a_text_is_suggested_once(store: &impl Store) {
-    let mut documents: Vec<_> = (0..60).map(|n| concert(&format!("e{n:02}"), "Jazz Night")).collect();
+    let mut documents: Vec<_> = (0..60)
+        .map(|n| concert(&format!("e{n:02}"), "Jazz Night"))
+        .collect();
     documents.push(in_state("live", "JAZZ night!", State::Live));
     documents.push(in_state("over", "Jazz Morning", State::Ended));
     put(store, documents).await;
@@ -378,7 +535,10 @@ pub(crate) async fn a_mistaken_prefix_is_forgiven_from_four_characters(store: &i
 pub(crate) async fn suggestions_complete_channels(store: &impl Store) {
     put(store, [Document::Channel(channel("c", "Blue Room"))]).await;
     let suggestions = store.suggest(&Prefix::parse("blu").unwrap(), 8).await.unwrap();
-    assert_eq!((suggestions[0].name.as_str(), suggestions[0].kind), ("channels/c", Kind::Channel));
+    assert_eq!(
+        (suggestions[0].name.as_str(), suggestions[0].kind),
+        ("channels/c", Kind::Channel)
+    );
 }
 
 pub(crate) async fn the_matched_text_is_shown_escaped_and_marked(store: &impl Store) {
@@ -386,5 +546,8 @@ pub(crate) async fn the_matched_text_is_shown_escaped_and_marked(store: &impl St
     one.description = "Rock & <b>jazz</b>".into();
     put(store, [Document::Event(one)]).await;
     let page = store.search(&query("jazz"), None, 10).await.unwrap();
-    assert_eq!(page.hits[0].snippet, "Rock &amp; &lt;b&gt;<em>jazz</em>&lt;/b&gt;");
+    assert_eq!(
+        page.hits[0].snippet,
+        "Rock &amp; &lt;b&gt;<em>jazz</em>&lt;/b&gt;"
+    );
 }

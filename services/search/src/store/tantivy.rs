@@ -92,7 +92,8 @@ impl Store for Tantivy {
     }
 
     async fn positions(&self) -> Result<Positions, Error> {
-        self.blocking(|inner| Ok(inner.writer.lock().positions.clone())).await
+        self.blocking(|inner| Ok(inner.writer.lock().positions.clone()))
+            .await
     }
 
     async fn clear(&self) -> Result<(), Error> {
@@ -106,7 +107,8 @@ impl Store for Tantivy {
 
     async fn search(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Error> {
         let query = query.clone();
-        self.blocking(move |inner| inner.search(&query, after, limit)).await
+        self.blocking(move |inner| inner.search(&query, after, limit))
+            .await
     }
 
     async fn suggest(&self, prefix: &Prefix, limit: usize) -> Result<Vec<Suggestion>, Error> {
@@ -170,7 +172,9 @@ impl Inner {
         if let Some(document) = staged.get(name) {
             return Ok(Some(document.clone()));
         }
-        Ok(self.stored(searcher, Term::from_field_text(self.fields.name, name))?.pop())
+        Ok(self
+            .stored(searcher, Term::from_field_text(self.fields.name, name))?
+            .pop())
     }
 
     /// The channel as the index knows it, when that is newer than what the event brought.
@@ -194,11 +198,18 @@ impl Inner {
         channel: &ChannelDocument,
     ) -> Result<Vec<crate::domain::EventDocument>, Error> {
         let mut of_channel: HashMap<String, Document> = self
-            .stored(searcher, Term::from_field_text(self.fields.channel_name, &channel.name))?
+            .stored(
+                searcher,
+                Term::from_field_text(self.fields.channel_name, &channel.name),
+            )?
             .into_iter()
             .map(|document| (document.name().to_owned(), document))
             .collect();
-        of_channel.extend(staged.iter().map(|(name, document)| (name.clone(), document.clone())));
+        of_channel.extend(
+            staged
+                .iter()
+                .map(|(name, document)| (name.clone(), document.clone())),
+        );
         Ok(of_channel
             .into_values()
             .filter_map(|document| match document {
@@ -212,12 +223,17 @@ impl Inner {
     fn stored(&self, searcher: &Searcher, term: Term) -> Result<Vec<Document>, Error> {
         let query = TermQuery::new(term, IndexRecordOption::Basic);
         let addresses = searcher.search(&query, &tantivy::collector::DocSetCollector)?;
-        addresses.into_iter().map(|address| self.document(searcher, address)).collect()
+        addresses
+            .into_iter()
+            .map(|address| self.document(searcher, address))
+            .collect()
     }
 
     fn document(&self, searcher: &Searcher, address: tantivy::DocAddress) -> Result<Document, Error> {
         let stored: TantivyDocument = searcher.doc(address)?;
-        self.fields.source_of(&stored).ok_or_else(|| Error::Other("a stored document is damaged".to_owned()))
+        self.fields
+            .source_of(&stored)
+            .ok_or_else(|| Error::Other("a stored document is damaged".to_owned()))
     }
 
     fn write(&self, writer: &IndexWriter, staged: HashMap<String, Document>) -> Result<(), Error> {
@@ -230,7 +246,10 @@ impl Inner {
 
     fn commit(&self, writing: &mut Writing, positions: Positions) -> Result<(), Error> {
         let payload = Payload {
-            positions: positions.iter().map(|((topic, n), next)| (topic.clone(), *n, *next)).collect(),
+            positions: positions
+                .iter()
+                .map(|((topic, n), next)| (topic.clone(), *n, *next))
+                .collect(),
         };
         let payload = serde_json::to_string(&payload).map_err(|error| Error::Other(error.to_string()))?;
         let mut commit = writing.writer.prepare_commit()?;
@@ -243,9 +262,16 @@ impl Inner {
 
     fn search(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Error> {
         let searcher = self.reader.searcher();
-        let found = searcher.search(&matching::search(&self.fields, query), &Best::new(limit + 1, after))?;
+        let found = searcher.search(
+            &matching::search(&self.fields, query),
+            &Best::new(limit + 1, after),
+        )?;
         let terms = query.terms();
-        let matcher = Matcher { terms: &terms, last_is_open: query.last_is_open(), stem: &stems::english };
+        let matcher = Matcher {
+            terms: &terms,
+            last_is_open: query.last_is_open(),
+            stem: &stems::english,
+        };
         let more = found.places.len() > limit;
         let mut hits = Vec::with_capacity(limit.min(found.places.len()));
         for place in found.places.into_iter().take(limit) {
@@ -254,15 +280,32 @@ impl Inner {
                 let labels = document.labels().join(", ");
                 let channel = document.channel();
                 let by = format!("{} @{}", channel.display_name, channel.handle);
-                snippet(&[document.title(), document.description(), &labels, &by, document.title()], &matcher)
+                snippet(
+                    &[
+                        document.title(),
+                        document.description(),
+                        &labels,
+                        &by,
+                        document.title(),
+                    ],
+                    &matcher,
+                )
             };
-            hits.push(Hit { document, score: place.score, snippet });
+            hits.push(Hit {
+                document,
+                score: place.score,
+                snippet,
+            });
         }
-        let next = hits
-            .last()
-            .filter(|_| more)
-            .map(|hit| Cursor { score: hit.score, name: hit.document.name().to_owned() });
-        Ok(Page { hits, next, total: found.total })
+        let next = hits.last().filter(|_| more).map(|hit| Cursor {
+            score: hit.score,
+            name: hit.document.name().to_owned(),
+        });
+        Ok(Page {
+            hits,
+            next,
+            total: found.total,
+        })
     }
 
     fn suggest(&self, prefix: &Prefix, limit: usize) -> Result<Vec<Suggestion>, Error> {
@@ -275,7 +318,10 @@ impl Inner {
         for _ in 0..8 {
             let found = searcher.search(&query, &Best::new(limit * 4, after))?;
             let full = found.places.len() == limit * 4;
-            after = found.places.last().map(|last| Cursor { score: last.score, name: last.name.clone() });
+            after = found.places.last().map(|last| Cursor {
+                score: last.score,
+                name: last.name.clone(),
+            });
             for place in found.places {
                 let document = self.document(&searcher, place.address)?;
                 let key = key(document.title());
@@ -298,10 +344,16 @@ impl Inner {
 
 /// The positions in the payload of the last commit.
 fn positions(index: &Index) -> Result<Positions, Error> {
-    let Some(payload) = index.load_metas()?.payload else { return Ok(Positions::new()) };
+    let Some(payload) = index.load_metas()?.payload else {
+        return Ok(Positions::new());
+    };
     let payload: Payload = serde_json::from_str(&payload)
         .map_err(|error| Error::Other(format!("the positions in the index are damaged: {error}")))?;
-    Ok(payload.positions.into_iter().map(|(topic, partition, next)| ((topic, partition), next)).collect())
+    Ok(payload
+        .positions
+        .into_iter()
+        .map(|(topic, partition, next)| ((topic, partition), next))
+        .collect())
 }
 
 impl From<TantivyError> for Error {
@@ -332,7 +384,10 @@ mod tests {
     async fn filled(folder: &Path) -> Positions {
         let store = Tantivy::open(folder).unwrap();
         let positions = Positions::from([(("marquee.events.event.v1".to_owned(), 3), 17)]);
-        let batch = Batch { documents: vec![concert("e1", "Jazz Night")], positions: positions.clone() };
+        let batch = Batch {
+            documents: vec![concert("e1", "Jazz Night")],
+            positions: positions.clone(),
+        };
         store.apply(batch).await.unwrap();
         positions
     }
@@ -388,7 +443,13 @@ mod tests {
 
         let store = Tantivy::open(folder.path()).unwrap();
         assert!(store.positions().await.unwrap().is_empty());
-        store.apply(Batch { documents: vec![concert("e1", "Jazz Night")], ..Batch::default() }).await.unwrap();
+        store
+            .apply(Batch {
+                documents: vec![concert("e1", "Jazz Night")],
+                ..Batch::default()
+            })
+            .await
+            .unwrap();
         assert_eq!(found(&store).await, ["channels/c/events/e1"]);
     }
 
@@ -399,7 +460,13 @@ mod tests {
         fs::write(folder.path().join("schema-version"), "0").unwrap();
 
         assert!(matches!(Tantivy::open(folder.path()), Err(Error::Locked(_))));
-        store.apply(Batch { documents: vec![concert("e1", "Jazz Night")], ..Batch::default() }).await.unwrap();
+        store
+            .apply(Batch {
+                documents: vec![concert("e1", "Jazz Night")],
+                ..Batch::default()
+            })
+            .await
+            .unwrap();
         assert_eq!(found(&store).await, ["channels/c/events/e1"]);
     }
 }

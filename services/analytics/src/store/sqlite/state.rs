@@ -80,7 +80,11 @@ pub(super) fn encode(session: &Session) -> Vec<u8> {
             last: base.last.as_ref().map(mark),
         }),
         window: session.window.iter().map(mark).collect(),
-        seen: session.seen.iter().flat_map(|(first, last)| [*first, *last]).collect(),
+        seen: session
+            .seen
+            .iter()
+            .flat_map(|(first, last)| [*first, *last])
+            .collect(),
         first_received_ms: session.first_received_ms,
         last_received_ms: session.last_received_ms,
         since_ms: session.since_ms,
@@ -110,10 +114,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Session, Error> {
                 2 => Some(Ending::Failed),
                 _ => return Err(damaged()),
             },
-            last: base.last.as_ref().map(|mark| unmark(mark).ok_or_else(damaged)).transpose()?,
+            last: base
+                .last
+                .as_ref()
+                .map(|mark| unmark(mark).ok_or_else(damaged))
+                .transpose()?,
         },
-        window: stored.window.iter().map(unmark).collect::<Option<_>>().ok_or_else(damaged)?,
-        seen: stored.seen.chunks_exact(2).filter_map(|pair| Some((*pair.first()?, *pair.last()?))).collect(),
+        window: stored
+            .window
+            .iter()
+            .map(unmark)
+            .collect::<Option<_>>()
+            .ok_or_else(damaged)?,
+        seen: stored
+            .seen
+            .chunks_exact(2)
+            .filter_map(|pair| Some((*pair.first()?, *pair.last()?)))
+            .collect(),
         first_received_ms: stored.first_received_ms,
         last_received_ms: stored.last_received_ms,
         since_ms: stored.since_ms,
@@ -123,15 +140,23 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Session, Error> {
     })
 }
 
-const STATES: [State; 6] =
-    [State::Starting, State::Playing, State::Paused, State::Rebuffering, State::Ended, State::Failed];
+const STATES: [State; 6] = [
+    State::Starting,
+    State::Playing,
+    State::Paused,
+    State::Rebuffering,
+    State::Ended,
+    State::Failed,
+];
 
 fn mark(mark: &Mark) -> StoredMark {
     let place = STATES.iter().position(|state| *state == mark.state);
     StoredMark {
         sequence: mark.sequence,
         time_ms: mark.time_ms,
-        state: place.and_then(|place| u32::try_from(place).ok()).unwrap_or_default(),
+        state: place
+            .and_then(|place| u32::try_from(place).ok())
+            .unwrap_or_default(),
         startup_ms: mark.startup_ms,
     }
 }

@@ -52,7 +52,14 @@ impl Collector for Best {
             None => None,
             Some(cursor) => Some((cursor.score, ordinal_after(&names, &cursor.name)?)),
         };
-        Ok(InSegment { segment, limit: self.limit, after, names, heap: BinaryHeap::new(), total: 0 })
+        Ok(InSegment {
+            segment,
+            limit: self.limit,
+            after,
+            names,
+            heap: BinaryHeap::new(),
+            total: 0,
+        })
     }
 
     fn requires_scoring(&self) -> bool {
@@ -66,7 +73,9 @@ impl Collector for Best {
             merged.total += found.total;
             merged.places.extend(found.places);
         }
-        merged.places.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.name.cmp(&b.name)));
+        merged
+            .places
+            .sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.name.cmp(&b.name)));
         merged.places.truncate(self.limit);
         Ok(merged)
     }
@@ -80,7 +89,11 @@ fn ordinal_after(names: &StrColumn, name: &str) -> tantivy::Result<u64> {
         let middle = low + (high - low) / 2;
         at.clear();
         names.ord_to_str(middle, &mut at)?;
-        if at.as_str() <= name { low = middle + 1 } else { high = middle }
+        if at.as_str() <= name {
+            low = middle + 1
+        } else {
+            high = middle
+        }
     }
     Ok(low)
 }
@@ -123,7 +136,10 @@ impl SegmentCollector for InSegment {
                 address: DocAddress::new(self.segment, ranked.doc),
             });
         }
-        Ok(Found { places, total: self.total })
+        Ok(Found {
+            places,
+            total: self.total,
+        })
     }
 }
 
@@ -136,7 +152,10 @@ struct Ranked {
 
 impl Ord for Ranked {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then(self.ordinal.cmp(&other.ordinal))
+        other
+            .score
+            .total_cmp(&self.score)
+            .then(self.ordinal.cmp(&other.ordinal))
     }
 }
 

@@ -51,7 +51,9 @@ pub(super) fn open(folder: &Path) -> Result<(Index, Fields), Error> {
                     "the search index is damaged: it is built anew from the bus"
                 ),
             }
-            fs::remove_dir_all(folder).and_then(|()| fs::create_dir_all(folder)).map_err(unavailable)?;
+            fs::remove_dir_all(folder)
+                .and_then(|()| fs::create_dir_all(folder))
+                .map_err(unavailable)?;
             create(folder)
         }
     }
@@ -91,13 +93,21 @@ fn check(directory: MmapDirectory, folder: &Path) -> Result<Index, TantivyError>
     if size(folder) <= VERIFIED_BYTES {
         let damaged = index.validate_checksum()?;
         if let Some(file) = damaged.iter().next() {
-            return Err(TantivyError::InternalError(format!("`{}` has another checksum", file.display())));
+            return Err(TantivyError::InternalError(format!(
+                "`{}` has another checksum",
+                file.display()
+            )));
         }
     }
     Ok(index)
 }
 
 fn size(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder) else { return 0 };
-    entries.filter_map(|entry| entry.ok()?.metadata().ok()).map(|metadata| metadata.len()).sum()
+    let Ok(entries) = fs::read_dir(folder) else {
+        return 0;
+    };
+    entries
+        .filter_map(|entry| entry.ok()?.metadata().ok())
+        .map(|metadata| metadata.len())
+        .sum()
 }

@@ -7,8 +7,8 @@
 use std::ops::Bound;
 
 use tantivy::query::{
-    AllQuery, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, FuzzyTermQuery, Occur, PhraseQuery,
-    Query as IndexQuery, RangeQuery, TermQuery, TermSetQuery,
+    AllQuery, BooleanQuery, ConstScoreQuery, DisjunctionMaxQuery, EmptyQuery, FuzzyTermQuery, Occur,
+    PhraseQuery, Query as IndexQuery, RangeQuery, TermQuery, TermSetQuery,
 };
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DateTime, Term};
@@ -53,11 +53,19 @@ pub(super) fn search(fields: &Fields, query: &Query) -> BooleanQuery {
         let phrase = terms.iter().map(|term| text(fields.title, term)).collect();
         clauses.push((Occur::Should, worth(PhraseQuery::new(phrase), 4.0)));
     }
-    clauses.push((Occur::Should, exactly(text(fields.title_key, &key(&query.text)), 8.0)));
-    clauses.extend([State::Live, State::Scheduled].into_iter().zip([1.0, 0.5]).map(|(state, score)| {
-        let term = text(fields.state, state.as_str());
-        (Occur::Should, exactly(term, score))
-    }));
+    clauses.push((
+        Occur::Should,
+        exactly(text(fields.title_key, &key(&query.text)), 8.0),
+    ));
+    clauses.extend(
+        [State::Live, State::Scheduled]
+            .into_iter()
+            .zip([1.0, 0.5])
+            .map(|(state, score)| {
+                let term = text(fields.state, state.as_str());
+                (Occur::Should, exactly(term, score))
+            }),
+    );
     BooleanQuery::new(clauses)
 }
 
@@ -71,7 +79,10 @@ pub(super) fn suggest(fields: &Fields, prefix: &Prefix) -> BooleanQuery {
     let open = text(fields.title, &prefix.open);
     let mut beginnings = vec![worth(FuzzyTermQuery::new_prefix(open.clone(), 0, true), 16.0)];
     if prefix.forgiven() > 0 {
-        beginnings.push(worth(FuzzyTermQuery::new_prefix(open, prefix.forgiven(), true), 8.0));
+        beginnings.push(worth(
+            FuzzyTermQuery::new_prefix(open, prefix.forgiven(), true),
+            8.0,
+        ));
     }
     clauses.push((Occur::Must, one_of(beginnings)));
     clauses.extend(order_of_kinds(fields, 0.5));
@@ -94,8 +105,14 @@ fn word(fields: &Fields, term: &str, open: bool, forgive: bool) -> DisjunctionMa
     matches.push(worth(any(fields.title_stems), 5.0));
     matches.push(worth(any(fields.stems), 1.5));
     if open && term.chars().count() >= 2 {
-        matches.push(worth(FuzzyTermQuery::new_prefix(text(fields.title, term), 0, true), 4.5));
-        matches.push(worth(FuzzyTermQuery::new_prefix(text(fields.words, term), 0, true), 1.25));
+        matches.push(worth(
+            FuzzyTermQuery::new_prefix(text(fields.title, term), 0, true),
+            4.5,
+        ));
+        matches.push(worth(
+            FuzzyTermQuery::new_prefix(text(fields.words, term), 0, true),
+            1.25,
+        ));
     }
     if forgive {
         matches.extend(near(fields.title, term, &[8.0, 2.5, 1.75]));
@@ -123,7 +140,10 @@ fn order_of_kinds(fields: &Fields, step: f32) -> Vec<Clause> {
         (text(fields.kind, Kind::Channel.as_str()), 2.0),
         (text(fields.state, State::Ended.as_str()), 1.0),
     ];
-    order.into_iter().map(|(term, rank)| (Occur::Should, exactly(term, rank * step))).collect()
+    order
+        .into_iter()
+        .map(|(term, rank)| (Occur::Should, exactly(term, rank * step)))
+        .collect()
 }
 
 fn filters(fields: &Fields, filter: &Filter) -> Vec<Clause> {
@@ -140,10 +160,17 @@ fn filters(fields: &Fields, filter: &Filter) -> Vec<Clause> {
     }
     if filter.start_after.is_some() || filter.start_before.is_some() {
         let at = |time: jiff::Timestamp| {
-            Term::from_field_date(fields.start, DateTime::from_timestamp_millis(time.as_millisecond()))
+            Term::from_field_date(
+                fields.start,
+                DateTime::from_timestamp_millis(time.as_millisecond()),
+            )
         };
-        let from = filter.start_after.map_or(Bound::Unbounded, |time| Bound::Included(at(time)));
-        let until = filter.start_before.map_or(Bound::Unbounded, |time| Bound::Excluded(at(time)));
+        let from = filter
+            .start_after
+            .map_or(Bound::Unbounded, |time| Bound::Included(at(time)));
+        let until = filter
+            .start_before
+            .map_or(Bound::Unbounded, |time| Bound::Excluded(at(time)));
         clauses.push((Occur::Must, worth(RangeQuery::new(from, until), 0.0)));
     }
     clauses
@@ -151,7 +178,10 @@ fn filters(fields: &Fields, filter: &Filter) -> Vec<Clause> {
 
 fn of_kind(fields: &Fields, kind: Option<Kind>) -> Box<dyn IndexQuery> {
     let kinds = kind.map_or(vec![Kind::Channel, Kind::Event], |kind| vec![kind]);
-    worth(TermSetQuery::new(kinds.into_iter().map(|kind| text(fields.kind, kind.as_str()))), 0.0)
+    worth(
+        TermSetQuery::new(kinds.into_iter().map(|kind| text(fields.kind, kind.as_str()))),
+        0.0,
+    )
 }
 
 fn text(field: Field, text: &str) -> Term {

@@ -117,7 +117,10 @@ impl Fields {
                 out.add_text(self.genre, key(&event.genre));
             }
             if let Some(start) = event.start {
-                out.add_date(self.start, DateTime::from_timestamp_millis(start.as_millisecond()));
+                out.add_date(
+                    self.start,
+                    DateTime::from_timestamp_millis(start.as_millisecond()),
+                );
             }
         }
         let language = fold(document.language());
@@ -167,5 +170,9 @@ pub(super) fn writer(index: &Index) -> Result<IndexWriter, TantivyError> {
 
 /// A reader that is reloaded by who commits.
 pub(super) fn reader(index: &Index) -> Result<IndexReader, TantivyError> {
-    index.reader_builder().reload_policy(ReloadPolicy::Manual).doc_store_cache_num_blocks(16).try_into()
+    index
+        .reader_builder()
+        .reload_policy(ReloadPolicy::Manual)
+        .doc_store_cache_num_blocks(16)
+        .try_into()
 }

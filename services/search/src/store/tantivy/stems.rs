@@ -26,8 +26,10 @@ pub(super) fn indexed(words: &[String], language: &str) -> Vec<String> {
 
 /// Every stem that a word of a query may have.
 pub(super) fn queried(word: &str) -> Vec<String> {
-    let mut stems: Vec<String> =
-        LANGUAGES.iter().map(|(_, language)| stem(&mut analyzer(*language), word)).collect();
+    let mut stems: Vec<String> = LANGUAGES
+        .iter()
+        .map(|(_, language)| stem(&mut analyzer(*language), word))
+        .collect();
     stems.sort_unstable();
     stems.dedup();
     stems
@@ -39,7 +41,9 @@ pub(super) fn english(word: &str) -> String {
 }
 
 fn analyzer(language: Language) -> TextAnalyzer {
-    TextAnalyzer::builder(RawTokenizer::default()).filter(Stemmer::new(language)).build()
+    TextAnalyzer::builder(RawTokenizer::default())
+        .filter(Stemmer::new(language))
+        .build()
 }
 
 fn stem(analyzer: &mut TextAnalyzer, word: &str) -> String {
@@ -56,9 +60,11 @@ mod tests {
 
     #[test]
     fn a_query_meets_a_document_in_the_documents_language() {
-        for (language, written, typed) in
-            [("en", "concerts", "concert"), ("de", "konzerte", "konzert"), ("xx", "streaming", "streams")]
-        {
+        for (language, written, typed) in [
+            ("en", "concerts", "concert"),
+            ("de", "konzerte", "konzert"),
+            ("xx", "streaming", "streams"),
+        ] {
             let stem = indexed(&[written.to_owned()], language).remove(0);
             assert!(queried(typed).contains(&stem), "{written} {typed}");
         }

@@ -1,0 +1,232 @@
+//! The real service behind real gRPC on a free port, on the embedded bus, in a folder of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use marquee_auth::{Signer, StaticKeys, TokenSource, Verifier};
+use marquee_bus::EventBus;
+use marquee_bus::embedded::{Embedded, Options};
+use marquee_proto::events::v1 as proto;
+use marquee_proto::search::v1::search_service_client::SearchServiceClient;
+use marquee_proto::search::v1::{Result as Found, SearchRequest, SearchResponse, SuggestRequest};
+use marquee_search::Config;
+use marquee_server::{Limits, Listener, Platform, PublicAddresses};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tonic::transport::Channel;
+use tonic_types::StatusExt as _;
+
+/// Nothing in here takes longer when it works.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct NoTokens;
+
+#[async_trait]
+impl TokenSource for NoTokens {
+    async fn token(&self) -> Result<String, marquee_auth::Error> {
+        Err(marquee_auth::Error::TokenMissing)
+    }
+}
+
+pub(crate) struct Fixture {
+    pub(crate) folder: TempDir,
+    pub(crate) bus: Arc<Embedded>,
+    channel: Channel,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+impl Fixture {
+    pub(crate) async fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_in(folder: TempDir) -> Self {
+        let bus = Embedded::open(&folder.path().join("bus"), Options::default()).unwrap();
+        let verifier = Arc::new(Verifier::new(Arc::new(StaticKeys(vec![
+            Signer::generate().jwk(),
+        ]))));
+        let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = listener.local_addr();
+        let stop = CancellationToken::new();
+        let platform = Platform {
+            bus: bus.clone(),
+            peers: marquee_client::Peers::all_at(address, Arc::new(NoTokens)),
+            verifier: verifier.clone(),
+            shutdown: CancellationToken::new(),
+            public: PublicAddresses {
+                http: format!("http://{address}"),
+                rtmp: String::new(),
+            },
+        };
+        let service = marquee_search::build(Config::new(folder.path().join("search")), platform)
+            .await
+            .unwrap();
+        let run = marquee_server::run(listener, vec![service], verifier, Limits::default(), stop.clone());
+        let served = tokio::spawn(async { run.await.unwrap() });
+        let channel = marquee_client::channel(format!("http://{address}").parse().unwrap());
+        Self {
+            folder,
+            bus,
+            channel,
+            stop,
+            served,
+        }
+    }
+
+    /// Stops in order, does something to the folder, and starts again.
+    pub(crate) async fn restart_after(self, change: impl FnOnce(&std::path::Path)) -> Self {
+        self.stop.cancel();
+        self.served.await.unwrap();
+        drop(self.bus);
+        change(self.folder.path());
+        Self::start_in(self.folder).await
+    }
+
+    /// Drops everything where it stands, and starts again.
+    pub(crate) async fn crash(self) -> Self {
+        self.served.abort();
+        drop(self.served.await);
+        drop(self.bus);
+        Self::start_in(self.folder).await
+    }
+
+    pub(crate) fn client(&self) -> SearchServiceClient<Channel> {
+        SearchServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) async fn publish(&self, event: &proto::EventChanged) {
+        let key = "channels/c/events/e";
+        self.bus
+            .publish(vec![marquee_bus::event(key, event)])
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn ask(&self, request: SearchRequest) -> Result<SearchResponse, Status> {
+        self.client()
+            .search(request)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    pub(crate) async fn find(&self, query: &str) -> Vec<Found> {
+        self.ask(SearchRequest {
+            query: query.into(),
+            ..SearchRequest::default()
+        })
+        .await
+        .unwrap()
+        .results
+    }
+
+    pub(crate) async fn suggest(&self, prefix: &str) -> Vec<String> {
+        let request = SuggestRequest {
+            prefix: prefix.into(),
+            limit: 0,
+        };
+        let suggestions = self
+            .client()
+            .suggest(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .suggestions;
+        suggestions
+            .into_iter()
+            .map(|suggestion| suggestion.text)
+            .collect()
+    }
+
+    /// Searches until `enough` is content with the results.
+    pub(crate) async fn find_until(&self, query: &str, enough: impl Fn(&[Found]) -> bool) -> Vec<Found> {
+        let asking = async {
+            loop {
+                let found = self.find(query).await;
+                if enough(&found) {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, asking)
+            .await
+            .expect("found within patience")
+    }
+}
+
+pub(crate) fn channel(display_name: &str) -> proto::Channel {
+    proto::Channel {
+        name: "channels/c".into(),
+        handle: "blue_room".into(),
+        display_name: display_name.into(),
+        owner: "accounts/creator".into(),
+        update_time: Some(at(1)),
+        ..proto::Channel::default()
+    }
+}
+
+/// A public event of channel `c`, as it was at that second.
+pub(crate) fn event(id: &str, title: &str, second: i64) -> proto::Event {
+    proto::Event {
+        name: format!("channels/c/events/{id}"),
+        title: title.into(),
+        state: proto::EventState::Scheduled.into(),
+        visibility: proto::Visibility::Public.into(),
+        genre: "music".into(),
+        scheduled_start_time: Some(at(1_000)),
+        update_time: Some(at(second)),
+        ..proto::Event::default()
+    }
+}
+
+pub(crate) fn scheduled(event: proto::Event) -> proto::EventChanged {
+    let scheduled = proto::EventScheduled {
+        event: Some(event),
+        channel: Some(channel("Blue Room")),
+    };
+    proto::EventChanged {
+        change: Some(proto::event_changed::Change::Scheduled(scheduled)),
+    }
+}
+
+pub(crate) fn live(event: proto::Event) -> proto::EventChanged {
+    let event = proto::Event {
+        state: proto::EventState::Live.into(),
+        ..event
+    };
+    let live = proto::EventLive {
+        event: Some(event),
+        channel: Some(channel("Blue Room")),
+    };
+    proto::EventChanged {
+        change: Some(proto::event_changed::Change::Live(live)),
+    }
+}
+
+pub(crate) fn updated(event: proto::Event) -> proto::EventChanged {
+    let updated = proto::EventUpdated {
+        event: Some(event),
+        channel: Some(channel("Blue Room")),
+    };
+    proto::EventChanged {
+        change: Some(proto::event_changed::Change::Updated(updated)),
+    }
+}
+
+pub(crate) fn at(seconds: i64) -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds, nanos: 0 }
+}
+
+/// The fields that the status names as wrong.
+pub(crate) fn fields(status: &Status) -> Vec<String> {
+    assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status:?}");
+    let bad = status.get_details_bad_request().unwrap();
+    bad.field_violations
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect()
+}
