@@ -94,8 +94,9 @@ impl Connection {
                 tracing::warn!(%peer, %end, "rtmp connection ended")
             }
         }
-        self.leave().await;
-        self.farewell().await;
+        let leave = leave(self.publish.take());
+        // The broadcast may be busy; the encoder learns the reason meanwhile.
+        tokio::join!(leave, self.farewell());
     }
 
     async fn serve(&mut self, shutdown: &CancellationToken) -> Result<std::convert::Infallible, End> {
@@ -154,7 +155,7 @@ impl Connection {
                 }
                 Event::PublishFinished { .. } => {
                     self.hand_over().await?;
-                    self.leave().await;
+                    leave(self.publish.take()).await;
                 }
                 _ => {}
             }
@@ -238,35 +239,25 @@ impl Connection {
             encoder: publish.link.encoder,
             batch: std::mem::take(&mut publish.batch),
         };
-        if publish.link.broadcast.send(media).await.is_ok() {
-            return Ok(());
-        }
-        let reason = dismissed(&mut self.publish).await;
-        Err(self.dismissed(reason))
+        let Link {
+            broadcast, dismissed, ..
+        } = &mut publish.link;
+        let reason = tokio::select! {
+            biased;
+            reason = &mut *dismissed => reason,
+            sent = broadcast.send(media) => match sent {
+                Ok(()) => return Ok(()),
+                Err(_) => dismissed.await,
+            },
+        };
+        Err(self.dismissed(reason.ok()))
     }
 
-    /// The encoder publishes no more.
-    async fn leave(&mut self) {
-        if let Some(publish) = self.publish.take() {
-            let leave = Command::Leave {
-                encoder: publish.link.encoder,
-            };
-            // The broadcast may be over.
-            let _ = publish.link.broadcast.send(leave).await;
-        }
-    }
-
+    /// The broadcast does without this encoder, which need not leave any more.
     fn dismissed(&mut self, reason: Option<String>) -> End {
-        match reason {
-            Some(reason) => {
-                self.end_stream(&reason);
-                End::Refused(reason)
-            }
-            None => {
-                self.end_stream("the stream is over");
-                End::Over
-            }
-        }
+        self.end_stream(reason.as_deref().unwrap_or("the stream is over"));
+        self.publish = None;
+        reason.map_or(End::Over, End::Refused)
     }
 
     /// Tells the encoder why; if that does not fit into the output any more, it is not told.
@@ -305,6 +296,17 @@ impl Connection {
 
     fn now(&self) -> Duration {
         self.began.elapsed()
+    }
+}
+
+/// The encoder publishes no more.
+async fn leave(publish: Option<Publish>) {
+    if let Some(publish) = publish {
+        let leave = Command::Leave {
+            encoder: publish.link.encoder,
+        };
+        // The broadcast may be over.
+        let _ = publish.link.broadcast.send(leave).await;
     }
 }
 

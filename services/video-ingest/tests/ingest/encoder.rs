@@ -31,6 +31,8 @@ pub(crate) struct Encoder {
     next: usize,
     /// Milliseconds sent.
     sent: u32,
+    /// What the server said while media was sent.
+    said: Option<Option<Event>>,
 }
 
 impl Encoder {
@@ -67,6 +69,7 @@ impl Encoder {
             began: Instant::now(),
             next: 0,
             sent: 0,
+            said: None,
         };
         match timeout(LIMIT, encoder.event()).await.expect("an answer in time") {
             Some(Event::PublishStarted | Event::PlayStarted) => Ok(encoder),
@@ -96,7 +99,11 @@ impl Encoder {
     /// Waits until the server sends the encoder away and closes the connection.
     pub(crate) async fn sent_away(mut self) -> Rejected {
         let away = async {
-            let rejected = match self.event().await {
+            let said = match self.said.take() {
+                Some(said) => said,
+                None => self.event().await,
+            };
+            let rejected = match said {
                 Some(Event::Rejected { code, description }) => Rejected { code, description },
                 other => panic!("{other:?} instead of a reason"),
             };
@@ -161,11 +168,13 @@ impl Encoder {
         rustix::net::sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO)).unwrap();
     }
 
-    /// Whether the server closed the connection by now.
-    pub(crate) async fn is_open(&mut self) -> bool {
-        let mut byte = [0; 1];
-        timeout(Duration::from_millis(1), self.socket.peek(&mut byte))
-            .await
-            .is_err()
+    /// Whether the server still wants it, as far as has come over the wire.
+    pub(crate) async fn is_wanted(&mut self) -> bool {
+        if self.said.is_none()
+            && let Ok(event) = timeout(Duration::from_millis(1), self.event()).await
+        {
+            self.said = Some(event);
+        }
+        self.said.is_none()
     }
 }

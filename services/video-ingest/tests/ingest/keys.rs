@@ -168,7 +168,7 @@ async fn rotating_refuses_the_old_secret_and_leaves_the_publisher() {
     assert_ne!(rotated.secret, old);
     assert_eq!(rotated.stream_key.unwrap().name, name);
     publisher.send(3_000).await.unwrap();
-    assert!(publisher.is_open().await);
+    assert!(publisher.is_wanted().await);
     publisher.finish().await;
     let refused = Encoder::publish(clients.rtmp, &old).await.err().unwrap();
     assert_eq!(refused.code, "NetStream.Publish.Denied");

@@ -7,6 +7,7 @@
 )]
 
 mod clip;
+mod cost;
 mod encoder;
 mod hls;
 mod logs;

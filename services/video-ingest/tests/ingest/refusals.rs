@@ -90,7 +90,7 @@ async fn a_second_encoder_is_refused_while_the_first_sends() {
         assert_eq!(refused.code, "NetStream.Publish.BadName");
         assert!(refused.description.contains("another encoder"), "{refused:?}");
     }
-    assert!(first.is_open().await);
+    assert!(first.is_wanted().await);
 }
 
 #[tokio::test]

@@ -31,8 +31,14 @@ async fn child() {
     std::future::pending::<()>().await;
 }
 
-fn spawn(folder: &Path) -> (Child, Clients) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
+/// A service in a process of its own.
+pub(crate) fn spawn(folder: &Path) -> (Served, Clients) {
+    serving(Command::new(std::env::current_exe().unwrap()), folder)
+}
+
+/// Runs this test binary, however the command does that, as a service.
+pub(crate) fn serving(mut command: Command, folder: &Path) -> (Served, Clients) {
+    let mut child = command
         .args(["--exact", "restart::child", "--ignored", "--nocapture"])
         .env(FOLDER, folder)
         .stdout(Stdio::piped())
@@ -44,13 +50,30 @@ fn spawn(folder: &Path) -> (Child, Clients) {
     let line = lines
         .into_iter()
         .find_map(|line| line.strip_prefix("serves ").map(str::to_owned))
-        .unwrap();
+        .expect("it serves");
     let addresses: Vec<SocketAddr> = line.split(' ').map(|address| address.parse().unwrap()).collect();
     let clients = Clients::new(folder, addresses[0], addresses[1]);
-    (child, clients)
+    (Served(child), clients)
 }
 
-async fn current(clients: &Clients) -> Option<LiveStream> {
+/// A process that is killed when the test is done with it.
+pub(crate) struct Served(pub(crate) Child);
+
+impl Served {
+    /// SIGKILL.
+    pub(crate) fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+pub(crate) async fn current(clients: &Clients) -> Option<LiveStream> {
     let request = Request::new(GetLiveStreamRequest {
         name: "channels/c/liveStreams/-".to_owned(),
     });
@@ -76,8 +99,7 @@ async fn a_killed_process_goes_on_with_the_stream_after_the_last_whole_segment()
     let before = clients
         .playlist_when(&started, |playlist| playlist.segments.len() >= 3)
         .await;
-    child.kill().unwrap(); // SIGKILL
-    child.wait().unwrap();
+    child.kill();
 
     let mut short = config(folder.path());
     short.reconnect_grace = Duration::from_secs(2);
@@ -120,12 +142,10 @@ async fn a_stream_whose_encoder_does_not_come_back_after_a_kill_ends() {
     clients
         .playlist_when(&started, |playlist| playlist.segments.len() >= 2)
         .await;
-    child.kill().unwrap(); // SIGKILL
-    child.wait().unwrap();
+    child.kill();
     // Killed once more while it waits: it is interrupted already, and says so only once.
     let (mut child, _) = spawn(folder.path());
-    child.kill().unwrap();
-    child.wait().unwrap();
+    child.kill();
 
     let stage = Stage::start(folder.path(), config(folder.path())).await;
     let mut story = Story::of_streams(&*stage.bus).await;

@@ -69,7 +69,7 @@ pub(crate) fn config(folder: &Path) -> Config {
 }
 
 /// The key that tokens are signed with; in the folder, so that another process has the same.
-fn signer(folder: &Path) -> Arc<Signer> {
+pub(crate) fn signer(folder: &Path) -> Arc<Signer> {
     let path = folder.join("signer");
     let signer = std::fs::read(&path).map_or_else(
         |_| {
