@@ -79,14 +79,24 @@ clients! {
 impl Api {
     /// Connects to a running Marquee.
     pub async fn of(marquee: &Marquee) -> Result<Self> {
-        Ok(Self { transport: marquee.channel().await? })
+        Ok(Self {
+            transport: marquee.channel().await?,
+        })
     }
 
     /// Registers an account and signs in.
     pub async fn register(&self, email: &str, display_name: &str) -> Result<Person> {
-        let account = Account { email: email.into(), display_name: display_name.into(), ..Account::default() };
+        let account = Account {
+            email: email.into(),
+            display_name: display_name.into(),
+            ..Account::default()
+        };
         let password = "correct horse battery".to_owned();
-        let create = CreateAccountRequest { account: Some(account), password, request_id: uuid() };
+        let create = CreateAccountRequest {
+            account: Some(account),
+            password,
+            request_id: uuid(),
+        };
         self.accounts().create_account(create).await?;
         self.login(email).await
     }
@@ -94,45 +104,96 @@ impl Api {
     /// Signs in somebody whom [`register`](Self::register) has made.
     pub async fn login(&self, email: &str) -> Result<Person> {
         let password = "correct horse battery".to_owned();
-        let login = LoginRequest { email: email.into(), password: password.clone() };
-        let tokens = self.sessions().login(login).await?.into_inner().tokens.context("no tokens")?;
-        Ok(Person { email: email.into(), password, access_token: tokens.access_token })
+        let login = LoginRequest {
+            email: email.into(),
+            password: password.clone(),
+        };
+        let tokens = self
+            .sessions()
+            .login(login)
+            .await?
+            .into_inner()
+            .tokens
+            .context("no tokens")?;
+        Ok(Person {
+            email: email.into(),
+            password,
+            access_token: tokens.access_token,
+        })
     }
 
     /// Creates a channel.
     pub async fn channel(&self, owner: &Person, handle: &str, display_name: &str) -> Result<Channel> {
-        let channel =
-            Channel { handle: handle.into(), display_name: display_name.into(), ..Channel::default() };
-        let create = CreateChannelRequest { channel: Some(channel), request_id: uuid() };
-        let created = self.channels().create_channel(owner.request(create)).await?.into_inner();
+        let channel = Channel {
+            handle: handle.into(),
+            display_name: display_name.into(),
+            ..Channel::default()
+        };
+        let create = CreateChannelRequest {
+            channel: Some(channel),
+            request_id: uuid(),
+        };
+        let created = self
+            .channels()
+            .create_channel(owner.request(create))
+            .await?
+            .into_inner();
         created.channel.context("no channel")
     }
 
     /// Schedules an event that starts in five minutes.
     pub async fn event(&self, owner: &Person, channel: &Channel, title: &str) -> Result<Event> {
         let start = marquee_proto::time::to_proto(Timestamp::now() + SignedDuration::from_mins(5));
-        let event = Event { title: title.into(), scheduled_start_time: Some(start), ..Event::default() };
-        let create = CreateEventRequest { parent: channel.name.clone(), event: Some(event), request_id: uuid() };
-        let created = self.events().create_event(owner.request(create)).await?.into_inner();
+        let event = Event {
+            title: title.into(),
+            scheduled_start_time: Some(start),
+            ..Event::default()
+        };
+        let create = CreateEventRequest {
+            parent: channel.name.clone(),
+            event: Some(event),
+            request_id: uuid(),
+        };
+        let created = self
+            .events()
+            .create_event(owner.request(create))
+            .await?
+            .into_inner();
         created.event.context("no event")
     }
 
     /// Creates a stream key and returns its secret.
     pub async fn stream_key(&self, owner: &Person, channel: &Channel) -> Result<String> {
-        let create = CreateStreamKeyRequest { parent: channel.name.clone(), ..CreateStreamKeyRequest::default() };
-        let created = self.stream_keys().create_stream_key(owner.request(create)).await?.into_inner();
+        let create = CreateStreamKeyRequest {
+            parent: channel.name.clone(),
+            ..CreateStreamKeyRequest::default()
+        };
+        let created = self
+            .stream_keys()
+            .create_stream_key(owner.request(create))
+            .await?
+            .into_inner();
         Ok(created.secret)
     }
 
     /// The event as it is now.
     pub async fn get_event(&self, name: &str) -> Result<Event> {
-        let get = GetEventRequest { name: name.to_owned() };
-        self.events().get_event(get).await?.into_inner().event.context("no event")
+        let get = GetEventRequest {
+            name: name.to_owned(),
+        };
+        self.events()
+            .get_event(get)
+            .await?
+            .into_inner()
+            .event
+            .context("no event")
     }
 
     /// Follows an event.
     pub async fn watch_event(&self, name: &str) -> Result<Streaming<WatchEventResponse>> {
-        let watch = WatchEventRequest { name: name.to_owned() };
+        let watch = WatchEventRequest {
+            name: name.to_owned(),
+        };
         Ok(self.events().watch_event(watch).await?.into_inner())
     }
 }

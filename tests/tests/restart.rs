@@ -37,7 +37,10 @@ async fn story(marquee: &mut Marquee) -> Result<()> {
     let event = api.event(&creator, &channel, "Midnight Improvisation").await?;
     let key = api.stream_key(&creator, &channel).await?;
     let viewer = api.register("victor@example.org", "Victor").await?;
-    let follow = CreateFollowRequest { parent: "accounts/me".into(), channel: channel.name.clone() };
+    let follow = CreateFollowRequest {
+        parent: "accounts/me".into(),
+        channel: channel.name.clone(),
+    };
     api.follows().create_follow(viewer.request(follow)).await?;
 
     let publish_url = format!("{}/{key}", marquee.ready.rtmp);
@@ -49,30 +52,42 @@ async fn story(marquee: &mut Marquee) -> Result<()> {
     let mut acknowledged = Acknowledged::default();
     let mut listed = 0;
     for kill in 0..KILLS {
-        let told = write_until_killed(marquee, &creator, &channel, &event.name, kill, &playlist, listed).await?;
+        let told =
+            write_until_killed(marquee, &creator, &channel, &event.name, kill, &playlist, listed).await?;
         acknowledged.accounts.extend(told.accounts);
         acknowledged.events.extend(told.events);
         acknowledged.sessions.extend(told.sessions);
-        listed = http::get(&playlist).await.map_or(listed, |answer| last_segment(&answer.body));
+        listed = http::get(&playlist)
+            .await
+            .map_or(listed, |answer| last_segment(&answer.body));
         marquee.kill().await?;
         encoder.kill().await?;
 
         marquee.restart().await?;
         encoder = ffmpeg::publish(&publish_url, None)?;
         wait_until("the same playlist to go on", SOON, async || {
-            http::get(&playlist).await.is_ok_and(|answer| last_segment(&answer.body) > listed + 1)
+            http::get(&playlist)
+                .await
+                .is_ok_and(|answer| last_segment(&answer.body) > listed + 1)
         })
         .await?;
     }
 
     let api = Api::of(marquee).await?;
     for email in &acknowledged.accounts {
-        api.login(email).await.with_context(|| format!("{email} was registered"))?;
+        api.login(email)
+            .await
+            .with_context(|| format!("{email} was registered"))?;
     }
     for name in &acknowledged.events {
-        api.get_event(name).await.with_context(|| format!("{name} was scheduled"))?;
+        api.get_event(name)
+            .await
+            .with_context(|| format!("{name} was scheduled"))?;
     }
-    ensure!(api.get_event(&event.name).await?.state() == EventState::Live, "the event ended in between");
+    ensure!(
+        api.get_event(&event.name).await?.state() == EventState::Live,
+        "the event ended in between"
+    );
     one_notification(&api, &viewer, &event.name).await?;
     views(&api, &creator, &event.name, acknowledged.sessions.len()).await?;
 
@@ -83,13 +98,29 @@ async fn story(marquee: &mut Marquee) -> Result<()> {
     })
     .await?;
     let text = http::get(&recording.replace("index", "media")).await?.body;
-    ensure!(last_segment(&text) >= listed, "segments that were listed are not in the recording:\n{text}");
-    ensure!(text.matches("#EXT-X-DISCONTINUITY\n").count() == KILLS, "one discontinuity a kill:\n{text}");
-    let seconds: f64 =
-        text.lines().filter_map(|line| line.strip_prefix("#EXTINF:")?.trim_end_matches(',').parse::<f64>().ok()).sum();
+    ensure!(
+        last_segment(&text) >= listed,
+        "segments that were listed are not in the recording:\n{text}"
+    );
+    ensure!(
+        text.matches("#EXT-X-DISCONTINUITY\n").count() == KILLS,
+        "one discontinuity a kill:\n{text}"
+    );
+    let seconds: f64 = text
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("#EXTINF:")?
+                .trim_end_matches(',')
+                .parse::<f64>()
+                .ok()
+        })
+        .sum();
     let decoded = ffmpeg::decode(&recording, None).await?;
     let expected = seconds * f64::from(ffmpeg::FRAME_RATE);
-    ensure!((decoded as f64 - expected).abs() <= 10.0, "{seconds} s are listed, {decoded} pictures decoded");
+    ensure!(
+        (decoded as f64 - expected).abs() <= 10.0,
+        "{seconds} s are listed, {decoded} pictures decoded"
+    );
     Ok(())
 }
 
@@ -106,7 +137,8 @@ async fn write_until_killed(
     let enough = Arc::new(AtomicBool::new(false));
     let api = Api::of(marquee).await?;
     let writing = {
-        let (enough, creator, channel, event) = (enough.clone(), creator.clone(), channel.clone(), event.to_owned());
+        let (enough, creator, channel, event) =
+            (enough.clone(), creator.clone(), channel.clone(), event.to_owned());
         async move {
             let mut told = Acknowledged::default();
             for number in 0.. {
@@ -114,11 +146,19 @@ async fn write_until_killed(
                 if number < 20 && api.register(&email, "Somebody").await.is_ok() {
                     told.accounts.push(email);
                 }
-                if let Ok(event) = api.event(&creator, &channel, &format!("Session {kill}.{number}")).await {
+                if let Ok(event) = api
+                    .event(&creator, &channel, &format!("Session {kill}.{number}"))
+                    .await
+                {
                     told.events.push(event.name);
                 }
                 let session = uuid();
-                if api.beacons().send_beacons(beacons(&session, &event)).await.is_ok() {
+                if api
+                    .beacons()
+                    .send_beacons(beacons(&session, &event))
+                    .await
+                    .is_ok()
+                {
                     told.sessions.push(session);
                 }
                 if enough.load(Ordering::Relaxed) {
@@ -130,7 +170,9 @@ async fn write_until_killed(
     };
     let watching = async {
         wait_until("three more segments", SOON, async || {
-            http::get(playlist).await.is_ok_and(|answer| last_segment(&answer.body) >= listed + 3)
+            http::get(playlist)
+                .await
+                .is_ok_and(|answer| last_segment(&answer.body) >= listed + 3)
         })
         .await?;
         enough.store(true, Ordering::Relaxed);
@@ -153,14 +195,30 @@ fn beacons(session: &str, event: &str) -> SendBeaconsRequest {
         platform: "test".into(),
         ..Beacon::default()
     };
-    SendBeaconsRequest { beacons: vec![beacon(1, PlaybackState::Starting), beacon(2, PlaybackState::Playing)] }
+    SendBeaconsRequest {
+        beacons: vec![
+            beacon(1, PlaybackState::Starting),
+            beacon(2, PlaybackState::Playing),
+        ],
+    }
 }
 
 /// The follower was told once, however often the process was killed.
 async fn one_notification(api: &Api, viewer: &Person, event: &str) -> Result<()> {
-    let list = ListNotificationsRequest { parent: "accounts/me".into(), ..ListNotificationsRequest::default() };
-    let inbox = api.inbox().list_notifications(viewer.request(list)).await?.into_inner().notifications;
-    let live = inbox.iter().filter(|n| n.kind() == NotificationKind::EventLive && n.event == event).count();
+    let list = ListNotificationsRequest {
+        parent: "accounts/me".into(),
+        ..ListNotificationsRequest::default()
+    };
+    let inbox = api
+        .inbox()
+        .list_notifications(viewer.request(list))
+        .await?
+        .into_inner()
+        .notifications;
+    let live = inbox
+        .iter()
+        .filter(|n| n.kind() == NotificationKind::EventLive && n.event == event)
+        .count();
     ensure!(live == 1, "{live} notifications of the live event: {inbox:#?}");
     Ok(())
 }
@@ -170,18 +228,27 @@ async fn views(api: &Api, creator: &Person, event: &str, sessions: usize) -> Res
     let sessions = i64::try_from(sessions)?;
     let mut counted = -1;
     let all = wait_until("all views", SOON, async || {
-        let get = GetEventSummaryRequest { event: event.to_owned() };
+        let get = GetEventSummaryRequest {
+            event: event.to_owned(),
+        };
         if let Ok(answer) = api.audience().get_event_summary(creator.request(get)).await {
             counted = answer.into_inner().summary.unwrap_or_default().views;
         }
         counted == sessions
     });
-    all.await.with_context(|| format!("{sessions} sessions were acknowledged, {counted} views counted"))
+    all.await
+        .with_context(|| format!("{sessions} sessions were acknowledged, {counted} views counted"))
 }
 
 /// The media sequence number of the newest segment in a playlist, from 1.
 fn last_segment(playlist: &str) -> u64 {
-    let tag = playlist.lines().find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
+    let tag = playlist
+        .lines()
+        .find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
     let first: u64 = tag.and_then(|number| number.parse().ok()).unwrap_or(0);
-    first + playlist.lines().filter(|line| line.starts_with("#EXTINF")).count() as u64
+    first
+        + playlist
+            .lines()
+            .filter(|line| line.starts_with("#EXTINF"))
+            .count() as u64
 }

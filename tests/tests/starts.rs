@@ -10,8 +10,16 @@ use tokio::process::Command;
 /// Runs the binary to its end.
 async fn marquee(arguments: &[&str]) -> Result<Output> {
     let test = std::env::current_exe()?;
-    let binary = test.ancestors().nth(2).map(|target| target.join("marquee")).unwrap_or_default();
-    let run = Command::new(binary).args(arguments).stdin(Stdio::null()).kill_on_drop(true).output();
+    let binary = test
+        .ancestors()
+        .nth(2)
+        .map(|target| target.join("marquee"))
+        .unwrap_or_default();
+    let run = Command::new(binary)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
     Ok(tokio::time::timeout(Duration::from_secs(30), run).await??)
 }
 
@@ -19,7 +27,11 @@ async fn marquee(arguments: &[&str]) -> Result<Output> {
 fn refused(output: &Output, words: &[&str]) -> Result<()> {
     let said = String::from_utf8_lossy(&output.stderr);
     let errors: Vec<_> = said.lines().filter(|line| line.starts_with("error: ")).collect();
-    ensure!(output.status.code() == Some(1), "exit {:?}: {said}", output.status.code());
+    ensure!(
+        output.status.code() == Some(1),
+        "exit {:?}: {said}",
+        output.status.code()
+    );
     ensure!(errors.len() == 1, "one line is expected: {said}");
     for word in words {
         ensure!(errors[0].contains(word), "`{word}` is not in: {}", errors[0]);
@@ -33,9 +45,27 @@ async fn a_port_in_use_is_named() -> Result<()> {
     let address = taken.local_addr()?.to_string();
     let data = tempfile::tempdir()?;
     let data = data.path().to_string_lossy();
-    let http = marquee(&["up", "--data", &data, "--listen", &address, "--rtmp-listen", "127.0.0.1:0"]).await?;
+    let http = marquee(&[
+        "up",
+        "--data",
+        &data,
+        "--listen",
+        &address,
+        "--rtmp-listen",
+        "127.0.0.1:0",
+    ])
+    .await?;
     refused(&http, &[&address, "in use"])?;
-    let rtmp = marquee(&["up", "--data", &data, "--listen", "127.0.0.1:0", "--rtmp-listen", &address]).await?;
+    let rtmp = marquee(&[
+        "up",
+        "--data",
+        &data,
+        "--listen",
+        "127.0.0.1:0",
+        "--rtmp-listen",
+        &address,
+    ])
+    .await?;
     refused(&rtmp, &[&address, "in use"])
 }
 
@@ -43,7 +73,16 @@ async fn a_port_in_use_is_named() -> Result<()> {
 async fn a_data_folder_that_cannot_be_written_is_named() -> Result<()> {
     let file = tempfile::NamedTempFile::new()?;
     let data = file.path().join("data").to_string_lossy().into_owned();
-    let output = marquee(&["up", "--data", &data, "--listen", "127.0.0.1:0", "--rtmp-listen", "127.0.0.1:0"]).await?;
+    let output = marquee(&[
+        "up",
+        "--data",
+        &data,
+        "--listen",
+        "127.0.0.1:0",
+        "--rtmp-listen",
+        "127.0.0.1:0",
+    ])
+    .await?;
     refused(&output, &[&data])
 }
 
@@ -51,7 +90,16 @@ async fn a_data_folder_that_cannot_be_written_is_named() -> Result<()> {
 async fn a_data_folder_of_another_process_is_left_alone() -> Result<()> {
     let first = Marquee::start(&[]).await?;
     let data = first.data().to_string_lossy().into_owned();
-    let output = marquee(&["up", "--data", &data, "--listen", "127.0.0.1:0", "--rtmp-listen", "127.0.0.1:0"]).await?;
+    let output = marquee(&[
+        "up",
+        "--data",
+        &data,
+        "--listen",
+        "127.0.0.1:0",
+        "--rtmp-listen",
+        "127.0.0.1:0",
+    ])
+    .await?;
     refused(&output, &[&data])
 }
 
@@ -66,11 +114,19 @@ async fn an_unknown_key_of_the_config_file_names_the_nearest_one() -> Result<()>
 
 #[tokio::test]
 async fn two_instances_run_side_by_side() -> Result<()> {
-    let (one, two) = (Marquee::start(&["--demo"]).await?, Marquee::start(&["--demo"]).await?);
+    let (one, two) = (
+        Marquee::start(&["--demo"]).await?,
+        Marquee::start(&["--demo"]).await?,
+    );
     ensure!(one.ready.rest != two.ready.rest && one.ready.rtmp != two.ready.rtmp);
     for marquee in [&one, &two] {
-        let channels = http::get(&format!("{}/v1/channels", marquee.ready.rest)).await?.json()?;
-        ensure!(channels["channels"].as_array().map(Vec::len) == Some(1), "{channels}");
+        let channels = http::get(&format!("{}/v1/channels", marquee.ready.rest))
+            .await?
+            .json()?;
+        ensure!(
+            channels["channels"].as_array().map(Vec::len) == Some(1),
+            "{channels}"
+        );
     }
     Ok(())
 }

@@ -269,6 +269,24 @@ fn two_interruptions_in_a_row_make_one_discontinuity() {
     assert_eq!(stage.inits.len(), 2);
 }
 
+/// An encoder that is killed may have sent a picture that is shown after others that were to follow.
+#[test]
+fn what_follows_a_killed_encoder_is_shown_after_all_that_it_sent() {
+    let mut stage = Stage::default();
+    let mut messages = live(0, 2_000, 2_000);
+    messages.retain(|message| !matches!(message, Message::Frame(frame) if frame.track == Track::Audio));
+    messages.push(Message::Frame(Frame::video(
+        2_000,
+        120,
+        false,
+        Bytes::from_static(&[0; 8]),
+    )));
+    stage.publish(&messages).unwrap();
+    stage.interrupt();
+    let end_us = stage.segments.last().unwrap().record.media_end_us;
+    assert_eq!(end_us, 2_160_000, "decoded at 2 s, shown at 2.12 s for 40 ms");
+}
+
 #[test]
 fn after_a_crash_the_journal_gives_back_the_same_state_and_playlist() {
     let mut stage = Stage::default();

@@ -56,6 +56,9 @@ pub(super) struct Segmenter {
     held: Option<Picture>,
     audio: Run,
     audio_end: i64,
+    /// Microseconds after the last picture that is shown. An encoder that dies leaves a picture that is shown after others
+    /// that never came, so that this may be later than where the last one is decoded.
+    shown_until_us: i64,
     part_start_us: i64,
     cost: u64,
     open: Option<Open>,
@@ -84,6 +87,7 @@ impl Segmenter {
             held: None,
             audio: Run::new(AUDIO_TRACK),
             audio_end: 0,
+            shown_until_us: 0,
             part_start_us: 0,
             cost: 0,
             open: None,
@@ -146,6 +150,8 @@ impl Segmenter {
         if self.open.is_none() {
             self.open(at_us, picture.keyframe, now);
         }
+        let shown_until_us = ticks_to_micros(picture.pts + nominal, VIDEO_TIMESCALE);
+        self.shown_until_us = self.shown_until_us.max(shown_until_us);
         self.held = Some(picture);
     }
 
@@ -382,6 +388,7 @@ impl Segmenter {
             .state
             .media_end_us
             .max(end_us)
+            .max(self.shown_until_us)
             .max(self.audio_end_us().unwrap_or(0));
         self.state.program_end = Some(open.program_date_time.plus(duration_us));
         let record = SegmentRecord {
