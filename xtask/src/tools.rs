@@ -44,13 +44,29 @@ pub(crate) const CHROMIUM: Tool = Tool {
     install: "sudo apt-get install -y chromium",
 };
 
+pub(crate) const CURL: Tool = Tool {
+    name: "curl",
+    programs: &["curl"],
+    what_for: "the tests ask over HTTP with it",
+    install: "sudo apt-get install -y curl",
+};
+pub(crate) const NGINX: Tool = Tool {
+    name: "nginx with its RTMP module",
+    programs: &["nginx", "/usr/sbin/nginx"],
+    what_for: "the tests publish to another RTMP server and play from it",
+    install: "sudo apt-get install -y nginx libnginx-mod-rtmp",
+};
+
 /// Fails with one list of all that is missing.
 pub(crate) fn require(tools: &[&Tool]) -> Result<()> {
     let mut missing = Vec::new();
     for tool in tools {
         let present = tool.programs.iter().any(|program| runs(program));
         if !present {
-            missing.push(format!("  {} ({}):\n      {}", tool.name, tool.what_for, tool.install));
+            missing.push(format!(
+                "  {} ({}):\n      {}",
+                tool.name, tool.what_for, tool.install
+            ));
         }
     }
     if tools.iter().any(|tool| tool.name == NODE.name) && missing.is_empty() {
@@ -68,7 +84,11 @@ pub(crate) fn program(tool: &Tool) -> Option<&'static str> {
 }
 
 fn runs(program: &str) -> bool {
-    let version = if program == "ffmpeg" { "-version" } else { "--version" };
+    let version = if program == "ffmpeg" {
+        "-version"
+    } else {
+        "--version"
+    };
     Command::new(program)
         .arg(version)
         .stdin(Stdio::null())
@@ -81,9 +101,18 @@ fn runs(program: &str) -> bool {
 fn node_is_new_enough() -> Result<()> {
     let output = Command::new("node").arg("--version").output()?;
     let version = String::from_utf8_lossy(&output.stdout);
-    let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
+    let major = version
+        .trim()
+        .trim_start_matches('v')
+        .split('.')
+        .next()
+        .and_then(|major| major.parse::<u32>().ok());
     match major {
         Some(major) if major >= 20 => Ok(()),
-        _ => bail!("Node.js 20 or newer is needed, this is {}; {}", version.trim(), NODE.install),
+        _ => bail!(
+            "Node.js 20 or newer is needed, this is {}; {}",
+            version.trim(),
+            NODE.install
+        ),
     }
 }
