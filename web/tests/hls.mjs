@@ -3,7 +3,9 @@
 //   node tests/hls.mjs <playlist url> <seconds> [--timeout <seconds>]
 //
 // Plays from the start of what the playlist has for that many seconds of media, or to its end, and prints one line:
-// {"frames","dropped","currentTime","started","fatalErrors","errors","levels","wentBack","discontinuities","ended"}.
+// {"frames","dropped","currentTime","started","fatalErrors","errors","levels","wentBack","discontinuities","ended","atEnd"}.
+// `ended` is the video's event; `atEnd` says that it stands within half a second of the end of a playlist with ENDLIST
+// (hls.js 1.7 raises no event when the last segment has hardly any sound to its pictures).
 // `frames` and `dropped` are the browser's own count (VideoPlaybackQuality). A stream that does not play is a result,
 // not a failure of the script; it exits with 1 only when it could not run.
 import { readFileSync } from "node:fs";
@@ -81,8 +83,11 @@ function play(address) {
 function look() {
   const video = document.getElementById("video");
   const quality = video.getVideoPlaybackQuality();
+  const playlist = window.hls.latestLevelDetails;
+  const edge = playlist !== null && !playlist.live ? playlist.edge : null;
   return {
     ...window.record,
+    atEnd: edge !== null && video.currentTime > edge - 0.5,
     currentTime: video.currentTime,
     frames: quality.totalVideoFrames,
     dropped: quality.droppedVideoFrames,
@@ -105,9 +110,12 @@ run(async () => {
     await page.evaluate(play, origin + target.pathname + target.search);
     const end = Date.now() + limit;
     let seen = await page.evaluate(look);
-    while (!seen.ended && Date.now() < end && seen.currentTime - (seen.started ?? 0) < Number(seconds)) {
+    let atEndSince = null;
+    const over = () => seen.ended || (atEndSince !== null && Date.now() - atEndSince > 3_000);
+    while (!over() && Date.now() < end && seen.currentTime - (seen.started ?? 0) < Number(seconds)) {
       await page.waitForTimeout(100);
       seen = await page.evaluate(look);
+      if (seen.atEnd) atEndSince ??= Date.now();
     }
     const { fatal, ...rest } = seen;
     return { ...rest, fatalErrors: fatal };

@@ -87,7 +87,7 @@ function LitSign({ live: { event, channel, viewers: count }, now }: { live: Live
       <div class="sign-picture" aria-hidden="true">
         <Preview key={event.playbackPath} address={event.playbackPath} title={event.title} of={event.name} />
         <LiveBadge />
-        {count !== null && <span class="card-count">{viewers(count)}</span>}
+        {count !== null && count > 0 && <span class="card-count">{viewers(count)}</span>}
       </div>
       <div class="sign-foot">
         <p>

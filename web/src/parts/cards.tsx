@@ -16,7 +16,9 @@ export function EventCard({ showing, now, count }: { showing: Showing; now: numb
         <div class="card-picture">
           <Poster title={event.title} of={channelOf(event.name)} kicker={event.genre} />
           {live && <LiveBadge />}
-          {live && count !== undefined && count !== null && <span class="card-count">{viewers(count)}</span>}
+          {live && count !== undefined && count !== null && count > 0 && (
+            <span class="card-count">{viewers(count)}</span>
+          )}
         </div>
         <h3 class="card-title">{event.title}</h3>
       </a>

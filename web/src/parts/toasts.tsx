@@ -12,14 +12,15 @@ interface Toast {
 }
 
 const toasts = signal<readonly Toast[]>([]);
-const STAY_MS = 6_000;
+const STAY_MS = 5_000;
 let made = 0;
 
 /** Shows a message for a moment. */
 export function say(text: string, more: { detail?: string; href?: string } = {}): void {
   made += 1;
   const id = made;
-  toasts.value = [...toasts.value.slice(-2), { id, text, ...more }];
+  // A plain message replaces the one before; those with somewhere to go stay until their time is over.
+  toasts.value = [...toasts.value.filter(({ href }) => href !== undefined).slice(-2), { id, text, ...more }];
   setTimeout(() => dismiss(id), more.href === undefined ? STAY_MS : 2 * STAY_MS);
 }
 

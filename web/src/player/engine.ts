@@ -2,7 +2,7 @@
 // browser's own HLS. It outlives what live streams do: a playlist that is not there yet, a publisher that reconnects, a
 // network that goes away for a while.
 import type Hls from "hls.js";
-import type { ErrorData, HlsConfig } from "hls.js";
+import type { BufferEOSData, ErrorData, HlsConfig } from "hls.js";
 
 export interface EngineEvents {
   /** There is nothing to play yet; it is tried again. */
@@ -54,7 +54,7 @@ class MediaSourceEngine implements Engine {
 
   constructor(
     private readonly Player: typeof Hls,
-    video: HTMLVideoElement,
+    private readonly video: HTMLVideoElement,
     private readonly address: string,
     private readonly live: boolean,
     private readonly events: EngineEvents,
@@ -69,6 +69,7 @@ class MediaSourceEngine implements Engine {
   }
 
   private failed(data: ErrorData): void {
+    if (data.details === this.Player.ErrorDetails.BUFFER_STALLED_ERROR) this.finish();
     if (!data.fatal) return;
     const { ErrorTypes, ErrorDetails } = this.Player;
     if (data.type === ErrorTypes.MEDIA_ERROR) return this.recoverMedia(data);
@@ -87,6 +88,17 @@ class MediaSourceEngine implements Engine {
     ];
     const anew = details.includes(data.details) || this.hls.levels.length === 0;
     this.timer = setTimeout(() => (anew ? this.hls.loadSource(this.address) : this.hls.startLoad()), RETRY_MS);
+  }
+
+  /**
+   * Ends a stream that stalls on its last pictures. When a publisher vanishes, its last segment can hold pictures without
+   * the sound to them; hls.js 1.7 then takes that segment for a gap and never says that the stream is over.
+   */
+  private finish(): void {
+    const playlist = this.hls.latestLevelDetails;
+    if (playlist === null || playlist.live || playlist.edge - this.video.currentTime > 1) return;
+    // Without a type it means every track; hls.js itself triggers it so, though its types ask for one.
+    this.hls.trigger(this.Player.Events.BUFFER_EOS, {} as BufferEOSData);
   }
 
   private recoverMedia(data: ErrorData): void {

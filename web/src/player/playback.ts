@@ -197,7 +197,11 @@ export class Playback {
     const edge = this.engine?.liveEdge() ?? null;
     batch(() => {
       this.position.value = this.video.currentTime;
-      if (seekable.length > 0) this.range.value = [seekable.start(0), seekable.end(seekable.length - 1)];
+      if (seekable.length > 0) {
+        // Live ends where viewers should be, not at the last byte: whoever is live stands at the end of the line.
+        const end = edge === null ? seekable.end(seekable.length - 1) : Math.max(edge, this.video.currentTime);
+        this.range.value = [seekable.start(0), end];
+      }
       this.latency.value = latency === null ? null : Math.round(latency * 10) / 10;
       this.atLiveEdge.value = edge === null || edge - this.video.currentTime < BEHIND_S;
     });
