@@ -16,7 +16,10 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 
 /// Every service and message, with the options that `google.api.http` and `marquee.auth.v1.access` set.
 pub static DESCRIPTORS: LazyLock<DescriptorPool> = LazyLock::new(|| {
-    #[expect(clippy::expect_used, reason = "the set was written by this crate's build script")]
+    #[expect(
+        clippy::expect_used,
+        reason = "the set was written by this crate's build script"
+    )]
     DescriptorPool::decode(FILE_DESCRIPTOR_SET).expect("the compiled descriptor set is well formed")
 });
 

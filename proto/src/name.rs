@@ -38,7 +38,9 @@ impl std::error::Error for InvalidName {}
 pub fn is_valid_id(id: &str) -> bool {
     (1..=64).contains(&id.len())
         && id != "-"
-        && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        && id
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
 /// A new id: a UUIDv7 without hyphens, so that ids sort by the time they were made.
@@ -156,7 +158,9 @@ macro_rules! parent {
         impl $child {
             /// The resource that this one belongs to.
             pub fn $method(&self) -> $parent {
-                $parent { $field: self.$field.clone() }
+                $parent {
+                    $field: self.$field.clone(),
+                }
             }
         }
     };
@@ -186,7 +190,13 @@ mod tests {
 
     #[test]
     fn a_name_with_a_missing_or_a_further_segment_is_refused() {
-        for text in ["channels", "channels/c/events", "channels/c/events/e/x", "channel/c/events/e", "/channels/c/events/e"] {
+        for text in [
+            "channels",
+            "channels/c/events",
+            "channels/c/events/e/x",
+            "channel/c/events/e",
+            "/channels/c/events/e",
+        ] {
             let error = text.parse::<EventName>().unwrap_err();
             assert_eq!(error.expected, "channels/{channel}/events/{event}");
         }

@@ -32,7 +32,9 @@ pub fn duration_to_proto(duration: Duration) -> prost_types::Duration {
 
 /// The same length, or `None` when it is negative or ill formed.
 pub fn duration_from_proto(duration: &prost_types::Duration) -> Option<Duration> {
-    let nanos = u32::try_from(duration.nanos).ok().filter(|n| *n < 1_000_000_000)?;
+    let nanos = u32::try_from(duration.nanos)
+        .ok()
+        .filter(|n| *n < 1_000_000_000)?;
     Some(Duration::new(u64::try_from(duration.seconds).ok()?, nanos))
 }
 
@@ -50,8 +52,26 @@ mod tests {
 
     #[test]
     fn ill_formed_times_are_refused() {
-        assert_eq!(from_proto(&prost_types::Timestamp { seconds: 0, nanos: -1 }), None);
-        assert_eq!(from_proto(&prost_types::Timestamp { seconds: i64::MAX, nanos: 0 }), None);
-        assert_eq!(duration_from_proto(&prost_types::Duration { seconds: -1, nanos: 0 }), None);
+        assert_eq!(
+            from_proto(&prost_types::Timestamp {
+                seconds: 0,
+                nanos: -1
+            }),
+            None
+        );
+        assert_eq!(
+            from_proto(&prost_types::Timestamp {
+                seconds: i64::MAX,
+                nanos: 0
+            }),
+            None
+        );
+        assert_eq!(
+            duration_from_proto(&prost_types::Duration {
+                seconds: -1,
+                nanos: 0
+            }),
+            None
+        );
     }
 }

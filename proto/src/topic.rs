@@ -65,7 +65,9 @@ macro_rules! topics {
 
 use events::v1::{channel_changed, event_changed};
 use notifications::v1::notification_changed;
-use subscriptions::v1::{account_changed, follow_changed, membership_changed, payment_changed, reminder_changed};
+use subscriptions::v1::{
+    account_changed, follow_changed, membership_changed, payment_changed, reminder_changed,
+};
 use video_ingest::v1::{recording_changed, stream_changed};
 
 topics! {
@@ -122,6 +124,8 @@ impl BusEvent for analytics::v1::PlaybackReported {
     const TOPIC: Topic = PLAYBACK;
 
     fn event_type(&self) -> Option<&'static str> {
-        self.beacon.as_ref().map(|_| "marquee.analytics.playback.reported")
+        self.beacon
+            .as_ref()
+            .map(|_| "marquee.analytics.playback.reported")
     }
 }

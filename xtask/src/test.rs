@@ -19,6 +19,8 @@ pub(crate) fn run(args: Args) -> Result<()> {
         &tools::NPM,
         &tools::FFMPEG,
         &tools::CHROMIUM,
+        &tools::CURL,
+        &tools::NGINX,
     ])?;
     web::build()?;
     if args.options.is_empty() {

@@ -78,11 +78,6 @@ pub(crate) fn require(tools: &[&Tool]) -> Result<()> {
     bail!("not found on this machine:\n{}", missing.join("\n"))
 }
 
-/// The first of a tool's programs that is there.
-pub(crate) fn program(tool: &Tool) -> Option<&'static str> {
-    tool.programs.iter().copied().find(|program| runs(program))
-}
-
 fn runs(program: &str) -> bool {
     let version = if program == "ffmpeg" {
         "-version"

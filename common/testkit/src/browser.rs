@@ -25,11 +25,19 @@ pub async fn run(script: &str, arguments: &[&str]) -> Result<Value> {
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let output = tokio::time::timeout(LIMIT, run).await.with_context(|| format!("{script} takes too long"))??;
+    let output = tokio::time::timeout(LIMIT, run)
+        .await
+        .with_context(|| format!("{script} takes too long"))??;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        bail!("{script} {arguments:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "{script} {arguments:?}: {said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
-    let last = said.lines().next_back().with_context(|| format!("{script} said nothing"))?;
+    let last = said
+        .lines()
+        .next_back()
+        .with_context(|| format!("{script} said nothing"))?;
     serde_json::from_str(last).with_context(|| last.to_owned())
 }

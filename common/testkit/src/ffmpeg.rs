@@ -25,16 +25,39 @@ pub struct Encoder {
 pub fn publish(url: &str, seconds: Option<u32>) -> Result<Encoder> {
     let mut command = Command::new("ffmpeg");
     command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-re"]);
-    command.args(["-f", "lavfi", "-i", &format!("testsrc2=size=640x360:rate={FRAME_RATE}")]);
+    command.args([
+        "-f",
+        "lavfi",
+        "-i",
+        &format!("testsrc2=size=640x360:rate={FRAME_RATE}"),
+    ]);
     command.args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"]);
-    command.args(["-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p", "-g", "25", "-bf", "2"]);
+    command.args([
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-pix_fmt",
+        "yuv420p",
+        "-g",
+        "25",
+        "-bf",
+        "2",
+    ]);
     command.args(["-b:v", "800k", "-c:a", "aac", "-b:a", "96k"]);
     if let Some(seconds) = seconds {
         command.args(["-t", &seconds.to_string()]);
     }
     command.args(["-f", "flv", url]);
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true).spawn();
-    Ok(Encoder { child: child.context("cannot start ffmpeg")? })
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    Ok(Encoder {
+        child: child.context("cannot start ffmpeg")?,
+    })
 }
 
 impl Encoder {
@@ -52,7 +75,10 @@ impl Encoder {
     /// When it does not end within 90 seconds.
     pub async fn finish(self) -> Result<(bool, String)> {
         let output = tokio::time::timeout(READ, self.child.wait_with_output()).await??;
-        Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+        Ok((
+            output.status.success(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        ))
     }
 
     /// Ends it as Ctrl-C does: the stream is finished properly.
@@ -60,7 +86,10 @@ impl Encoder {
     /// # Errors
     /// When it does not end within 90 seconds.
     pub async fn stop(self) -> Result<(bool, String)> {
-        let pid = self.child.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| rustix::process::Pid::from_raw(id.cast_signed()));
         rustix::process::kill_process(pid.context("ffmpeg is gone")?, rustix::process::Signal::INT)?;
         self.finish().await
     }
@@ -91,14 +120,27 @@ impl Played {
 /// When ffprobe fails, with what it says.
 pub async fn play(url: &str, seconds: Option<u32>) -> Result<Played> {
     let mut command = Command::new("ffprobe");
-    command.args(["-hide_banner", "-loglevel", "error", "-of", "json", "-show_entries", "packet=codec_type,pts_time"]);
+    command.args([
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        "-of",
+        "json",
+        "-show_entries",
+        "packet=codec_type,pts_time",
+    ]);
     if let Some(seconds) = seconds {
         command.args(["-read_intervals", &format!("%+{seconds}")]);
     }
     command.arg(url).stdin(Stdio::null()).kill_on_drop(true);
-    let output = tokio::time::timeout(READ, command.output()).await.with_context(|| format!("reading {url}"))??;
+    let output = tokio::time::timeout(READ, command.output())
+        .await
+        .with_context(|| format!("reading {url}"))??;
     if !output.status.success() {
-        bail!("ffprobe cannot read {url}: {}", String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "ffprobe cannot read {url}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
     let answer: Value = serde_json::from_slice(&output.stdout)?;
     let times = |kind: &str| {
@@ -108,7 +150,10 @@ pub async fn play(url: &str, seconds: Option<u32>) -> Result<Played> {
             .filter_map(|packet| packet["pts_time"].as_str()?.parse().ok())
             .collect()
     };
-    Ok(Played { video: times("video"), audio: times("audio") })
+    Ok(Played {
+        video: times("video"),
+        audio: times("audio"),
+    })
 }
 
 /// Decodes all of it, or `seconds` of a live playlist, and returns how many pictures came out.
@@ -121,13 +166,22 @@ pub async fn decode(url: &str, seconds: Option<u32>) -> Result<u64> {
     if let Some(seconds) = seconds {
         command.args(["-t", &seconds.to_string()]);
     }
-    command.args(["-map", "0:v", "-f", "null", "-progress", "pipe:1", "-"]).kill_on_drop(true);
-    let output = tokio::time::timeout(READ, command.output()).await.with_context(|| format!("decoding {url}"))??;
+    command
+        .args(["-map", "0:v", "-f", "null", "-progress", "pipe:1", "-"])
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(READ, command.output())
+        .await
+        .with_context(|| format!("decoding {url}"))??;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() || !said.trim().is_empty() {
         bail!("ffmpeg cannot decode {url}: {said}");
     }
     let progress = String::from_utf8_lossy(&output.stdout).into_owned();
-    let frames = progress.lines().filter_map(|line| line.strip_prefix("frame=")).next_back();
-    frames.and_then(|frames| frames.trim().parse().ok()).context("ffmpeg did not count frames")
+    let frames = progress
+        .lines()
+        .filter_map(|line| line.strip_prefix("frame="))
+        .next_back();
+    frames
+        .and_then(|frames| frames.trim().parse().ok())
+        .context("ffmpeg did not count frames")
 }

@@ -27,7 +27,10 @@ impl Answer {
 
     /// The first header of that name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -57,8 +60,17 @@ pub async fn curl(arguments: &[&str]) -> Result<Answer> {
         .split_once("\r\n\r\n")
         .with_context(|| format!("curl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr)))?;
     let mut lines = head.lines();
-    let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).context("no status line")?;
+    let status = lines
+        .next()
+        .and_then(|line| line.split(' ').nth(1)?.parse().ok())
+        .context("no status line")?;
     let headers = lines.filter_map(|line| line.split_once(':'));
-    let headers = headers.map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned())).collect();
-    Ok(Answer { status, headers, body: body.to_owned() })
+    let headers = headers
+        .map(|(key, value)| (key.to_ascii_lowercase(), value.trim().to_owned()))
+        .collect();
+    Ok(Answer {
+        status,
+        headers,
+        body: body.to_owned(),
+    })
 }

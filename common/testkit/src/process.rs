@@ -51,7 +51,9 @@ impl Person {
     pub fn request<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         #[expect(clippy::expect_used, reason = "a token is base64url and dots")]
-        let value = format!("Bearer {}", self.access_token).parse().expect("a token is a header value");
+        let value = format!("Bearer {}", self.access_token)
+            .parse()
+            .expect("a token is a header value");
         request.metadata_mut().insert("authorization", value);
         request
     }
@@ -77,12 +79,24 @@ impl Marquee {
         options.extend(["--listen", "127.0.0.1:0", "--rtmp-listen", "127.0.0.1:0"].map(ToOwned::to_owned));
         let (child, ready) = spawn(folder.path(), &options).await?;
         // From now on the same ports, so that clients find it again after a restart.
-        let port = |url: &str| url.split(['/', ':']).filter_map(|part| part.parse::<u16>().ok()).next_back();
-        let (http, rtmp) = (port(&ready.grpc).context("no port")?, port(&ready.rtmp).context("no port")?);
+        let port = |url: &str| {
+            url.split(['/', ':'])
+                .filter_map(|part| part.parse::<u16>().ok())
+                .next_back()
+        };
+        let (http, rtmp) = (
+            port(&ready.grpc).context("no port")?,
+            port(&ready.rtmp).context("no port")?,
+        );
         options.truncate(options.len() - 4);
         options.extend(["--listen".to_owned(), format!("127.0.0.1:{http}")]);
         options.extend(["--rtmp-listen".to_owned(), format!("127.0.0.1:{rtmp}")]);
-        Ok(Self { ready, child, folder, options })
+        Ok(Self {
+            ready,
+            child,
+            folder,
+            options,
+        })
     }
 
     /// A gRPC connection.
@@ -136,7 +150,11 @@ impl Marquee {
     /// # Errors
     /// When it does not stop within 20 seconds.
     pub async fn terminate(&mut self) -> Result<Option<i32>> {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())).context("it is gone")?;
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+            .context("it is gone")?;
         kill_process(pid, Signal::TERM)?;
         let status = tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await??;
         Ok(status.code())
@@ -149,10 +167,16 @@ impl Marquee {
 /// When it is not built.
 pub(crate) fn binary() -> Result<PathBuf> {
     let test = std::env::current_exe()?;
-    let target = test.ancestors().nth(2).context("a test is in target/<profile>/deps")?;
+    let target = test
+        .ancestors()
+        .nth(2)
+        .context("a test is in target/<profile>/deps")?;
     let binary = target.join("marquee");
     if !binary.is_file() {
-        bail!("{} is not built: run `cargo build -p marquee`, or the tests by `cargo xtask test`", binary.display());
+        bail!(
+            "{} is not built: run `cargo build -p marquee`, or the tests by `cargo xtask test`",
+            binary.display()
+        );
     }
     Ok(binary)
 }
@@ -168,7 +192,10 @@ pub(crate) fn top() -> &'static Path {
 
 async fn spawn(folder: &Path, options: &[String]) -> Result<(Child, Ready)> {
     let ready = folder.join("ready.json");
-    let log_file = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
+    let log_file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))?;
     // Else the file of an earlier start would be taken for this one's.
     let _ = std::fs::remove_file(&ready);
     let mut child = Command::new(binary()?)
@@ -187,7 +214,12 @@ async fn spawn(folder: &Path, options: &[String]) -> Result<(Child, Ready)> {
     let started = wait_for("marquee to be ready", START, async || {
         match child.try_wait() {
             Ok(None) => {}
-            Ok(Some(status)) => return Some(Err(anyhow::anyhow!("marquee ended with {status}:\n{}", log(folder)))),
+            Ok(Some(status)) => {
+                return Some(Err(anyhow::anyhow!(
+                    "marquee ended with {status}:\n{}",
+                    log(folder)
+                )));
+            }
             Err(error) => return Some(Err(error.into())),
         }
         let bytes = std::fs::read(&ready).ok()?;

@@ -9,7 +9,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "marquee", version, about = "Self-hosted live streaming: RTMP in, HLS out, and all that belongs to it")]
+#[command(
+    name = "marquee",
+    version,
+    about = "Self-hosted live streaming: RTMP in, HLS out, and all that belongs to it"
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -35,7 +35,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     }
     let mut publisher = Publisher::connect(&args.url).await?;
     let length = tags.last().map_or(0, |tag| tag.timestamp) + LOOP_STEP;
-    eprintln!("publishing {} ({:.1} s{})", args.file.display(), f64::from(length) / 1_000.0, repeats(args.r#loop));
+    eprintln!(
+        "publishing {} ({:.1} s{})",
+        args.file.display(),
+        f64::from(length) / 1_000.0,
+        repeats(args.r#loop)
+    );
 
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
@@ -48,7 +53,8 @@ pub(crate) async fn run(args: Args) -> Result<()> {
             if round > 0 && is_header(tag) {
                 continue;
             }
-            let due = began + Duration::from_millis(u64::from(round) * u64::from(length) + u64::from(tag.timestamp));
+            let due = began
+                + Duration::from_millis(u64::from(round) * u64::from(length) + u64::from(tag.timestamp));
             tokio::select! {
                 waited = publisher.wait_until(due) => waited?,
                 _ = &mut interrupted => return publisher.finish().await,
@@ -63,7 +69,11 @@ pub(crate) async fn run(args: Args) -> Result<()> {
 }
 
 fn repeats(r#loop: bool) -> &'static str {
-    if r#loop { ", again and again until interrupted" } else { "" }
+    if r#loop {
+        ", again and again until interrupted"
+    } else {
+        ""
+    }
 }
 
 fn read(path: &std::path::Path) -> Result<Vec<Tag>> {
@@ -76,7 +86,10 @@ fn read(path: &std::path::Path) -> Result<Vec<Tag>> {
         tags.push(tag);
     }
     if !tags.iter().any(|tag| tag.kind != TagKind::Script) {
-        bail!("{} holds neither audio nor video; make one with `ffmpeg -i in.mp4 -c:v libx264 -c:a aac out.flv`", path.display());
+        bail!(
+            "{} holds neither audio nor video; make one with `ffmpeg -i in.mp4 -c:v libx264 -c:a aac out.flv`",
+            path.display()
+        );
     }
     Ok(tags)
 }
@@ -111,7 +124,12 @@ impl Publisher {
             .with_context(|| format!("cannot connect to {address}"))?;
         socket.set_nodelay(true)?;
         let session = ClientSession::publish(url, Limits::default(), Duration::ZERO);
-        let mut publisher = Self { socket, session, began: Instant::now(), buffer: vec![0; 16 << 10] };
+        let mut publisher = Self {
+            socket,
+            session,
+            began: Instant::now(),
+            buffer: vec![0; 16 << 10],
+        };
         while !publisher.session.is_active() {
             publisher.flush().await?;
             publisher.read().await?;
@@ -153,7 +171,10 @@ impl Publisher {
     }
 
     async fn read(&mut self) -> Result<()> {
-        let deadline = self.session.deadline().map_or(self.began + CONNECT_TIMEOUT, |at| self.began + at);
+        let deadline = self
+            .session
+            .deadline()
+            .map_or(self.began + CONNECT_TIMEOUT, |at| self.began + at);
         tokio::select! {
             read = self.socket.read(&mut self.buffer) => {
                 let length = read.context("the connection broke")?;
@@ -179,7 +200,11 @@ impl Publisher {
 
     async fn flush(&mut self) -> Result<()> {
         while !self.session.output().is_empty() {
-            let written = self.socket.write(self.session.output()).await.context("the connection broke")?;
+            let written = self
+                .socket
+                .write(self.session.output())
+                .await
+                .context("the connection broke")?;
             self.session.advance_output(written);
         }
         Ok(())

@@ -76,7 +76,13 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let shutdown = CancellationToken::new();
     let built = build(&args, address).await?;
     let verifier = built.verifier.clone();
-    let server = marquee_server::run(listener, built.services, verifier, Limits::default(), shutdown.clone());
+    let server = marquee_server::run(
+        listener,
+        built.services,
+        verifier,
+        Limits::default(),
+        shutdown.clone(),
+    );
     let server = tokio::spawn(server);
     let announced = announce(&args, reachable(address), reachable(built.rtmp));
 
@@ -110,16 +116,24 @@ async fn build(args: &Args, address: SocketAddr) -> Result<Built> {
     let secret = Secret::new(format!("{:032x}", rand::random::<u128>()));
     let own = marquee_client::channel(format!("http://{}", reachable(address)).parse()?);
     let verifier = Arc::new(Verifier::new(Arc::new(RemoteKeys::new(own.clone()))));
-    let bus = marquee_bus::embedded::Embedded::open(&data.join("bus"), marquee_bus::embedded::Options::default())?;
+    let bus =
+        marquee_bus::embedded::Embedded::open(&data.join("bus"), marquee_bus::embedded::Options::default())?;
     bus.declare(marquee_proto::topic::ALL).await?;
     let shutdown = CancellationToken::new();
     let platform = |service: &'static str| Platform {
         bus: bus.clone(),
-        peers: Peers::all_at(reachable(address), Arc::new(ServiceTokens::new(own.clone(), service, secret.clone()))),
+        peers: Peers::all_at(
+            reachable(address),
+            Arc::new(ServiceTokens::new(own.clone(), service, secret.clone())),
+        ),
         verifier: verifier.clone(),
         shutdown: shutdown.clone(),
         public: PublicAddresses {
-            http: if args.public_url.is_empty() { format!("http://{address}") } else { args.public_url.clone() },
+            http: if args.public_url.is_empty() {
+                format!("http://{address}")
+            } else {
+                args.public_url.clone()
+            },
             rtmp: args.public_rtmp_url.clone(),
         },
     };
@@ -143,7 +157,11 @@ async fn build(args: &Args, address: SocketAddr) -> Result<Built> {
         marquee_analytics::build(analytics, platform("analytics")).await?,
         pages::service(args.pages.as_deref(), shutdown.clone()),
     ];
-    Ok(Built { services, verifier, rtmp: ingest.rtmp })
+    Ok(Built {
+        services,
+        verifier,
+        rtmp: ingest.rtmp,
+    })
 }
 
 /// Where this process itself reaches an address that it listens on.
@@ -160,7 +178,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 async fn announce(args: &Args, address: SocketAddr, rtmp: SocketAddr) -> Result<()> {
     ready::wait(address, READY_TIMEOUT).await?;
     let demo = match args.demo {
-        true => Some(demo::prepare(address, rtmp, &args.data.data).await.context("cannot make the demo")?),
+        true => Some(
+            demo::prepare(address, rtmp, &args.data.data)
+                .await
+                .context("cannot make the demo")?,
+        ),
         false => None,
     };
     ready::print(address, rtmp, args.pages.is_some(), demo.as_ref());
@@ -172,11 +194,17 @@ async fn announce(args: &Args, address: SocketAddr, rtmp: SocketAddr) -> Result<
 
 /// Makes the data folder and checks that it can be written.
 fn prepare(data: &std::path::Path) -> Result<()> {
-    std::fs::create_dir_all(data).with_context(|| format!("cannot create the data folder {}", data.display()))?;
+    std::fs::create_dir_all(data)
+        .with_context(|| format!("cannot create the data folder {}", data.display()))?;
     let probe = data.join(".writable");
     std::fs::write(&probe, b"")
         .and_then(|()| std::fs::remove_file(&probe))
-        .with_context(|| format!("cannot write to the data folder {}; choose another with --data", data.display()))
+        .with_context(|| {
+            format!(
+                "cannot write to the data folder {}; choose another with --data",
+                data.display()
+            )
+        })
 }
 
 async fn signal() {

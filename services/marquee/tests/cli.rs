@@ -4,7 +4,10 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn marquee(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_marquee")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_marquee"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -17,14 +20,25 @@ fn the_documented_references_are_what_the_code_says() {
     for (page, file) in [("config", "CONFIG.md"), ("api", "API.md")] {
         let made = marquee(&["reference", page]);
         let written = std::fs::read_to_string(docs.join(file)).unwrap();
-        assert!(String::from_utf8(made.stdout).unwrap() == written, "docs/{file} is stale: run `cargo xtask docs`");
+        assert!(
+            String::from_utf8(made.stdout).unwrap() == written,
+            "docs/{file} is stale: run `cargo xtask docs`"
+        );
     }
 }
 
 #[test]
 fn help_names_every_option_with_its_default() {
     let help = said(&marquee(&["up", "--help"]));
-    for option in ["--data", "--listen", "--rtmp-listen", "--pages", "--reconnect-grace", "--demo", "--ready-file"] {
+    for option in [
+        "--data",
+        "--listen",
+        "--rtmp-listen",
+        "--pages",
+        "--reconnect-grace",
+        "--demo",
+        "--ready-file",
+    ] {
         assert!(help.contains(option), "{option} is not in:\n{help}");
     }
     assert!(help.contains("[default: 127.0.0.1:1935]"), "{help}");
@@ -34,7 +48,10 @@ fn help_names_every_option_with_its_default() {
 fn the_effective_configuration_is_shown_with_where_it_is_from() {
     let shown = marquee(&["up", "--reconnect-grace", "7", "--check-config"]);
     assert!(shown.status.success());
-    let line = said(&shown).lines().find(|line| line.starts_with("reconnect-grace")).map(ToOwned::to_owned);
+    let line = said(&shown)
+        .lines()
+        .find(|line| line.starts_with("reconnect-grace"))
+        .map(ToOwned::to_owned);
     assert!(line.as_ref().is_some_and(|line| line.contains('7')), "{line:?}");
 }
 

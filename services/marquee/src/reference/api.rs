@@ -5,7 +5,10 @@ use std::fmt::Write as _;
 
 use marquee_auth::Access;
 use marquee_proto::DESCRIPTORS;
-use prost_reflect::{DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor, ReflectMessage, Value};
+use prost_reflect::{
+    DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor,
+    ReflectMessage, Value,
+};
 
 const HEAD: &str = "# API
 
@@ -22,12 +25,18 @@ Made by `cargo xtask docs` from the protos; do not edit.
 pub(crate) fn page() -> String {
     let comments = Comments::read();
     let mut text = HEAD.to_owned();
-    let mut services: Vec<_> =
-        DESCRIPTORS.services().filter(|service| service.package_name().starts_with("marquee.")).collect();
+    let mut services: Vec<_> = DESCRIPTORS
+        .services()
+        .filter(|service| service.package_name().starts_with("marquee."))
+        .collect();
     services.sort_by(|a, b| a.full_name().cmp(b.full_name()));
     for service in &services {
         let _ = writeln!(text, "## {}\n", service.full_name());
-        let _ = writeln!(text, "{}\n", comments.of(service.parent_file().name(), service.path()));
+        let _ = writeln!(
+            text,
+            "{}\n",
+            comments.of(service.parent_file().name(), service.path())
+        );
         let _ = writeln!(text, "| RPC | who | HTTP | |\n|---|---|---|---|");
         for method in service.methods() {
             let _ = writeln!(
@@ -51,8 +60,10 @@ pub(crate) fn page() -> String {
     for message in &messages {
         describe_message(&mut text, &comments, message);
     }
-    let mut enums: Vec<_> =
-        DESCRIPTORS.all_enums().filter(|of| of.package_name().starts_with("marquee.")).collect();
+    let mut enums: Vec<_> = DESCRIPTORS
+        .all_enums()
+        .filter(|of| of.package_name().starts_with("marquee."))
+        .collect();
     enums.sort_by(|a, b| a.full_name().cmp(b.full_name()));
     for of in &enums {
         describe_enum(&mut text, &comments, of);
@@ -64,7 +75,12 @@ pub(crate) fn page() -> String {
 
 fn describe_message(text: &mut String, comments: &Comments, message: &MessageDescriptor) {
     let file = message.parent_file();
-    let _ = writeln!(text, "### {}\n\n{}\n", message.full_name(), comments.of(file.name(), message.path()));
+    let _ = writeln!(
+        text,
+        "### {}\n\n{}\n",
+        message.full_name(),
+        comments.of(file.name(), message.path())
+    );
     if message.fields().len() == 0 {
         return;
     }
@@ -78,10 +94,20 @@ fn describe_message(text: &mut String, comments: &Comments, message: &MessageDes
 
 fn describe_enum(text: &mut String, comments: &Comments, of: &EnumDescriptor) {
     let file = of.parent_file();
-    let _ = writeln!(text, "### {}\n\n{}\n", of.full_name(), comments.of(file.name(), of.path()));
+    let _ = writeln!(
+        text,
+        "### {}\n\n{}\n",
+        of.full_name(),
+        comments.of(file.name(), of.path())
+    );
     let _ = writeln!(text, "| value | |\n|---|---|");
     for value in of.values() {
-        let _ = writeln!(text, "| `{}` | {} |", value.name(), cell(&comments.of(file.name(), value.path())));
+        let _ = writeln!(
+            text,
+            "| `{}` | {} |",
+            value.name(),
+            cell(&comments.of(file.name(), value.path()))
+        );
     }
     text.push('\n');
 }
@@ -92,11 +118,17 @@ fn kind(field: &FieldDescriptor) -> String {
         Kind::Enum(of) => short(of.full_name()),
         scalar => format!("{scalar:?}").to_lowercase(),
     };
-    if field.is_list() { format!("{name}, repeated") } else { name }
+    if field.is_list() {
+        format!("{name}, repeated")
+    } else {
+        name
+    }
 }
 
 fn short(name: &str) -> String {
-    name.trim_start_matches("google.protobuf.").trim_start_matches("marquee.").to_owned()
+    name.trim_start_matches("google.protobuf.")
+        .trim_start_matches("marquee.")
+        .to_owned()
 }
 
 fn streams(method: &MethodDescriptor) -> &'static str {
@@ -121,7 +153,9 @@ fn who(method: &MethodDescriptor) -> &'static str {
 
 /// The REST bindings of `google.api.http`.
 fn bindings(method: &MethodDescriptor) -> Vec<String> {
-    let Some(extension) = DESCRIPTORS.get_extension_by_name("google.api.http") else { return Vec::new() };
+    let Some(extension) = DESCRIPTORS.get_extension_by_name("google.api.http") else {
+        return Vec::new();
+    };
     let options = method.options();
     if !options.has_extension(&extension) {
         return Vec::new();
@@ -141,7 +175,10 @@ fn bindings(method: &MethodDescriptor) -> Vec<String> {
 }
 
 fn binding(rule: &DynamicMessage) -> Option<String> {
-    let pattern = rule.descriptor().oneofs().find(|oneof| oneof.name() == "pattern")?;
+    let pattern = rule
+        .descriptor()
+        .oneofs()
+        .find(|oneof| oneof.name() == "pattern")?;
     let field = pattern.fields().find(|field| rule.has_field(field))?;
     let path = rule.get_field(&field);
     Some(format!("`{} {}`", field.name().to_uppercase(), path.as_str()?))
@@ -160,7 +197,12 @@ impl Comments {
         let mut comments = HashMap::new();
         for file in DESCRIPTORS.file_descriptor_protos() {
             for location in file.source_code_info.iter().flat_map(|info| &info.location) {
-                let lines: Vec<_> = location.leading_comments().trim().lines().map(str::trim).collect();
+                let lines: Vec<_> = location
+                    .leading_comments()
+                    .trim()
+                    .lines()
+                    .map(str::trim)
+                    .collect();
                 comments.insert((file.name().to_owned(), location.path.clone()), lines.join(" "));
             }
         }
@@ -168,6 +210,9 @@ impl Comments {
     }
 
     fn of(&self, file: &str, path: &[i32]) -> String {
-        self.0.get(&(file.to_owned(), path.to_vec())).cloned().unwrap_or_default()
+        self.0
+            .get(&(file.to_owned(), path.to_vec()))
+            .cloned()
+            .unwrap_or_default()
     }
 }

@@ -68,12 +68,19 @@ impl Demo {
 
 /// Makes what is missing of the demo.
 pub(crate) async fn prepare(address: SocketAddr, rtmp: SocketAddr, data: &Path) -> Result<Demo> {
-    let transport = Transport::from_shared(format!("http://{address}"))?.connect().await?;
+    let transport = Transport::from_shared(format!("http://{address}"))?
+        .connect()
+        .await?;
     let creator = sign_in(&transport, "creator@demo.example", "Demo Creator").await?;
     let viewer = sign_in(&transport, "viewer@demo.example", "Demo Viewer").await?;
     let channel = channel(&transport, &creator).await?;
-    let follow = CreateFollowRequest { parent: "accounts/me".to_owned(), channel: channel.name.clone() };
-    FollowServiceClient::new(transport.clone()).create_follow(signed(&viewer, follow)?).await?;
+    let follow = CreateFollowRequest {
+        parent: "accounts/me".to_owned(),
+        channel: channel.name.clone(),
+    };
+    FollowServiceClient::new(transport.clone())
+        .create_follow(signed(&viewer, follow)?)
+        .await?;
     let event = event(&transport, &creator, &channel).await?;
     let stream_key = stream_key(&transport, &creator, &channel, data).await?;
     let id = channel.name.trim_start_matches("channels/");
@@ -89,20 +96,44 @@ pub(crate) async fn prepare(address: SocketAddr, rtmp: SocketAddr, data: &Path) 
 }
 
 async fn sign_in(transport: &Transport, email: &str, display_name: &str) -> Result<Person> {
-    let account =
-        Account { email: email.to_owned(), display_name: display_name.to_owned(), ..Account::default() };
-    let create =
-        CreateAccountRequest { account: Some(account), password: PASSWORD.to_owned(), request_id: String::new() };
-    absent(Code::AlreadyExists, AccountServiceClient::new(transport.clone()).create_account(create).await)?;
-    let login = LoginRequest { email: email.to_owned(), password: PASSWORD.to_owned() };
-    let tokens = SessionServiceClient::new(transport.clone()).login(login).await?.into_inner().tokens;
+    let account = Account {
+        email: email.to_owned(),
+        display_name: display_name.to_owned(),
+        ..Account::default()
+    };
+    let create = CreateAccountRequest {
+        account: Some(account),
+        password: PASSWORD.to_owned(),
+        request_id: String::new(),
+    };
+    absent(
+        Code::AlreadyExists,
+        AccountServiceClient::new(transport.clone())
+            .create_account(create)
+            .await,
+    )?;
+    let login = LoginRequest {
+        email: email.to_owned(),
+        password: PASSWORD.to_owned(),
+    };
+    let tokens = SessionServiceClient::new(transport.clone())
+        .login(login)
+        .await?
+        .into_inner()
+        .tokens;
     let access_token = tokens.context("a login without tokens")?.access_token;
-    Ok(Person { email: email.to_owned(), password: PASSWORD.to_owned(), access_token })
+    Ok(Person {
+        email: email.to_owned(),
+        password: PASSWORD.to_owned(),
+        access_token,
+    })
 }
 
 async fn channel(transport: &Transport, creator: &Person) -> Result<Channel> {
     let mut channels = ChannelServiceClient::new(transport.clone());
-    let get = GetChannelRequest { name: format!("channels/@{HANDLE}") };
+    let get = GetChannelRequest {
+        name: format!("channels/@{HANDLE}"),
+    };
     if let Some(found) = absent(Code::NotFound, channels.get_channel(get).await)? {
         return found.into_inner().channel.context("no channel in the answer");
     }
@@ -113,8 +144,14 @@ async fn channel(transport: &Transport, creator: &Person) -> Result<Channel> {
         language: "en".to_owned(),
         ..Channel::default()
     };
-    let create = CreateChannelRequest { channel: Some(channel), request_id: String::new() };
-    let created = channels.create_channel(signed(creator, create)?).await?.into_inner();
+    let create = CreateChannelRequest {
+        channel: Some(channel),
+        request_id: String::new(),
+    };
+    let created = channels
+        .create_channel(signed(creator, create)?)
+        .await?
+        .into_inner();
     created.channel.context("no channel in the answer")
 }
 
@@ -127,37 +164,62 @@ async fn event(transport: &Transport, creator: &Person, channel: &Channel) -> Re
             filter: format!("state = {state}"),
             ..ListEventsRequest::default()
         };
-        if let Some(event) = events.list_events(list).await?.into_inner().events.into_iter().next() {
+        if let Some(event) = events
+            .list_events(list)
+            .await?
+            .into_inner()
+            .events
+            .into_iter()
+            .next()
+        {
             return Ok(event);
         }
     }
     let start = Timestamp::now() + SignedDuration::from_mins(5);
     let event = Event {
         title: "Test pictures, live".to_owned(),
-        description: "Publish with the line that `marquee up --demo` printed, and watch yourself here.".to_owned(),
+        description: "Publish with the line that `marquee up --demo` printed, and watch yourself here."
+            .to_owned(),
         scheduled_start_time: Some(marquee_proto::time::to_proto(start)),
         genre: "technology".to_owned(),
         language: "en".to_owned(),
         ..Event::default()
     };
-    let create =
-        CreateEventRequest { parent: channel.name.clone(), event: Some(event), request_id: String::new() };
+    let create = CreateEventRequest {
+        parent: channel.name.clone(),
+        event: Some(event),
+        request_id: String::new(),
+    };
     let created = events.create_event(signed(creator, create)?).await?.into_inner();
     created.event.context("no event in the answer")
 }
 
-async fn stream_key(transport: &Transport, creator: &Person, channel: &Channel, data: &Path) -> Result<String> {
+async fn stream_key(
+    transport: &Transport,
+    creator: &Person,
+    channel: &Channel,
+    data: &Path,
+) -> Result<String> {
     let file = data.join("demo.json");
     if let Ok(bytes) = std::fs::read(&file)
         && let Ok(kept) = serde_json::from_slice::<Kept>(&bytes)
     {
         return Ok(kept.stream_key);
     }
-    let create = CreateStreamKeyRequest { parent: channel.name.clone(), ..CreateStreamKeyRequest::default() };
-    let created =
-        StreamKeyServiceClient::new(transport.clone()).create_stream_key(signed(creator, create)?).await?;
+    let create = CreateStreamKeyRequest {
+        parent: channel.name.clone(),
+        ..CreateStreamKeyRequest::default()
+    };
+    let created = StreamKeyServiceClient::new(transport.clone())
+        .create_stream_key(signed(creator, create)?)
+        .await?;
     let stream_key = created.into_inner().secret;
-    keep(file, &Kept { stream_key: stream_key.clone() })?;
+    keep(
+        file,
+        &Kept {
+            stream_key: stream_key.clone(),
+        },
+    )?;
     Ok(stream_key)
 }
 
@@ -165,7 +227,12 @@ fn keep(file: PathBuf, kept: &Kept) -> Result<()> {
     use std::os::unix::fs::OpenOptionsExt as _;
 
     let write = || {
-        let new = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&file)?;
+        let new = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&file)?;
         serde_json::to_writer(new, kept).map_err(std::io::Error::from)
     };
     write().with_context(|| format!("cannot write {}", file.display()))
@@ -173,7 +240,10 @@ fn keep(file: PathBuf, kept: &Kept) -> Result<()> {
 
 fn signed<T>(person: &Person, message: T) -> Result<Request<T>> {
     let mut request = Request::new(message);
-    request.metadata_mut().insert("authorization", format!("Bearer {}", person.access_token).parse()?);
+    request.metadata_mut().insert(
+        "authorization",
+        format!("Bearer {}", person.access_token).parse()?,
+    );
     Ok(request)
 }
 

@@ -36,7 +36,10 @@ pub(crate) async fn wait(address: SocketAddr, limit: Duration) -> Result<()> {
             return Ok(());
         }
         if Instant::now() > deadline {
-            bail!("not ready within {limit:?}: {}", answer.unwrap_or_else(|error| error.to_string()));
+            bail!(
+                "not ready within {limit:?}: {}",
+                answer.unwrap_or_else(|error| error.to_string())
+            );
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -44,7 +47,9 @@ pub(crate) async fn wait(address: SocketAddr, limit: Duration) -> Result<()> {
 
 async fn probe(address: SocketAddr) -> std::io::Result<String> {
     let mut socket = TcpStream::connect(address).await?;
-    socket.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+    socket
+        .write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await?;
     let mut answer = String::new();
     socket.take(4_096).read_to_string(&mut answer).await?;
     Ok(answer)
@@ -78,7 +83,12 @@ pub(crate) fn write(file: &Path, address: SocketAddr, rtmp: SocketAddr, demo: Op
     let mut name = file.as_os_str().to_owned();
     name.push(".new");
     let write = || {
-        let mut new = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&name)?;
+        let mut new = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&name)?;
         serde_json::to_writer_pretty(&new, &ready)?;
         new.write_all(b"\n")?;
         std::fs::rename(&name, file)
@@ -88,7 +98,10 @@ pub(crate) fn write(file: &Path, address: SocketAddr, rtmp: SocketAddr, demo: Op
 
 /// Tells whoever started it.
 pub(crate) fn print(address: SocketAddr, rtmp: SocketAddr, pages: bool, demo: Option<&Demo>) {
-    let page = demo.map_or_else(|| format!("http://{address}/"), |demo| format!("http://{address}{}", demo.page()));
+    let page = demo.map_or_else(
+        || format!("http://{address}/"),
+        |demo| format!("http://{address}{}", demo.page()),
+    );
     eprintln!();
     eprintln!("  Marquee {} is ready", env!("CARGO_PKG_VERSION"));
     eprintln!();
@@ -102,7 +115,10 @@ pub(crate) fn print(address: SocketAddr, rtmp: SocketAddr, pages: bool, demo: Op
         eprintln!("  Put yourself on the air:");
         eprintln!("    {}", demo.ffmpeg());
         eprintln!();
-        eprintln!("  Signed in as {} or {}, password {}", demo.creator.email, demo.viewer.email, demo.creator.password);
+        eprintln!(
+            "  Signed in as {} or {}, password {}",
+            demo.creator.email, demo.viewer.email, demo.creator.password
+        );
     }
     eprintln!();
 }
