@@ -82,7 +82,6 @@ function LitSign({ live: { event, channel, viewers: count }, now }: { live: Live
       <a class="sign-board" href={watchPath(event.name)}>
         <span class="sign-kicker">Now showing</span>
         <span class={`sign-title ${event.title.length > 36 ? "sign-title-long" : ""}`}>{event.title}</span>
-        <span class="sign-by">{channel?.displayName ?? ""}</span>
       </a>
       <div class="sign-picture" aria-hidden="true">
         <Preview key={event.playbackPath} address={event.playbackPath} title={event.title} of={event.name} />
@@ -92,7 +91,7 @@ function LitSign({ live: { event, channel, viewers: count }, now }: { live: Live
       <div class="sign-foot">
         <p>
           {channel !== null && <a href={channelPath(channel)}>{channel.displayName}</a>}
-          {at !== null && <span> started {relative(at, now)}</span>}
+          {at !== null && <span> · started {relative(at, now)}</span>}
           {event.genre !== "" && <span> · {event.genre}</span>}
         </p>
         <a class="button button-lit" href={watchPath(event.name)}>

@@ -62,6 +62,13 @@ export function Player(props: { item: Item; title: string; onEnded?: () => void;
     return () => clearTimeout(timer.current);
   }, []);
 
+  // A mouse click plays and pauses; a finger only asks for the controls, or sends them away.
+  const tap = () => {
+    if (!matchMedia("(hover: none)").matches) playback.value?.toggle();
+    else if (idle.value) wake();
+    else idle.value = true;
+  };
+
   const now = playback.value;
   const status = now?.status.value ?? "loading";
   const quiet = idle.value && status === "playing";
@@ -73,7 +80,7 @@ export function Player(props: { item: Item; title: string; onEnded?: () => void;
       data-status={status}
       data-failure={now?.failure.value ?? ""}
       data-live={item.live}
-      onPointerMove={wake}
+      onPointerMove={(event) => event.pointerType === "mouse" && wake()}
       onFocusCapture={wake}
     >
       {/* biome-ignore lint/a11y/useMediaCaption: live streams carry no captions yet */}
@@ -81,14 +88,14 @@ export function Player(props: { item: Item; title: string; onEnded?: () => void;
         ref={video}
         playsInline
         aria-label={title}
-        onClick={() => now?.toggle()}
+        onClick={() => tap()}
         onDblClick={() => frame.current && toggleFullscreen(frame.current)}
       />
       <p class="sr-only" role="status">
         {spoken(status, item.live)}
       </p>
       <Overlay status={status} playback={now} live={item.live} after={after} />
-      {now !== null && (
+      {now !== null && status !== "failed" && !(status === "ended" && item.live) && (
         <Controls playback={now} onFullscreen={() => frame.current && toggleFullscreen(frame.current)} />
       )}
     </section>
