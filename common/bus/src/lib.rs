@@ -24,4 +24,4 @@ pub use bus::{EventBus, Polled, Record, Subscription, TopicPartition};
 pub use consumer::{BoxError, Consumer, Delivery, Handler, HandlerError, Retries};
 pub use error::Error;
 pub use message::{Message, Outgoing, event};
-pub use topics::dead_letters;
+pub use topics::{dead_letter, dead_letters};

@@ -1,9 +1,12 @@
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use marquee_proto::topic::Topic;
 use parking_lot::Mutex;
+
+use crate::{Message, Outgoing, Record};
 
 /// How long dead letters wait for somebody to look at them.
 const DEAD_LETTER_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -20,5 +23,25 @@ pub fn dead_letters(topic: &Topic) -> Topic {
         name,
         retention: DEAD_LETTER_RETENTION,
         ..*topic
+    }
+}
+
+/// The letter that tells of a record that `group` cannot handle: the message as it was, with the reason and its
+/// coordinates as attributes. [`Consumer`](crate::Consumer) sends them by itself; who polls a subscription sends this.
+pub fn dead_letter(record: &Record, group: &str, reason: &str) -> Outgoing {
+    let mut attributes = record.message.attributes.clone();
+    attributes.extend([
+        ("dead_letter_reason".to_owned(), reason.to_owned()),
+        ("dead_letter_topic".to_owned(), record.topic.to_string()),
+        ("dead_letter_partition".to_owned(), record.partition.to_string()),
+        ("dead_letter_offset".to_owned(), record.offset.to_string()),
+        ("dead_letter_group".to_owned(), group.to_owned()),
+    ]);
+    Outgoing {
+        topic: Cow::Owned(format!("{}.dlq", record.topic)),
+        message: Message {
+            attributes,
+            ..record.message.clone()
+        },
     }
 }

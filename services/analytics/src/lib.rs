@@ -44,6 +44,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
     // Beacons may come before the fold has its first look at the bus.
     platform.bus.declare(&[PLAYBACK]).await?;
     let board = Arc::new(Board::new(store.clone(), config.clock.clone(), config.rules));
+    board.restore().await?;
     let catalogue = Catalogue::new(store.clone(), platform.peers.clone());
     let summaries = Summaries::new(store.clone(), catalogue.clone(), config.clock.clone());
     let beacons = Beacons::new(platform.bus.clone(), config.clock);

@@ -1,6 +1,12 @@
 //! The fold beside a straightforward computation over everything at once: whatever the order of delivery, however often,
 //! in whatever batches.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use marquee_analytics::domain::{Ledger, Received, Report, Session, SessionKey, State, Totals, fold};

@@ -6,12 +6,11 @@
 
 mod decode;
 
-use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use marquee_bus::{EventBus, Message, Outgoing, Polled, Record, Subscription, TopicPartition, dead_letters};
+use marquee_bus::{EventBus, Polled, Record, Subscription, TopicPartition, dead_letter, dead_letters};
 use marquee_proto::topic::{self, Topic};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -229,21 +228,7 @@ impl Indexer {
         } = record;
         tracing::error!(%topic, partition, offset, id = message.id, reason, "to the dead letters");
         metrics::counter!("search_dead_letters_total").increment(1);
-        let mut attributes = message.attributes.clone();
-        attributes.extend([
-            ("dead_letter_reason".to_owned(), reason.to_owned()),
-            ("dead_letter_topic".to_owned(), topic.to_string()),
-            ("dead_letter_partition".to_owned(), partition.to_string()),
-            ("dead_letter_offset".to_owned(), offset.to_string()),
-            ("dead_letter_group".to_owned(), GROUP.to_owned()),
-        ]);
-        let letter = Outgoing {
-            topic: Cow::Owned(format!("{topic}.dlq")),
-            message: Message {
-                attributes,
-                ..message.clone()
-            },
-        };
+        let letter = dead_letter(record, GROUP, reason);
         let mut failures = 0;
         while let Err(error) = self.bus.publish(vec![letter.clone()]).await {
             tracing::warn!(%error, "cannot publish a dead letter, trying again");

@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +9,7 @@ use tracing::Instrument;
 
 use super::handler::RecordHandler;
 use super::{BoxError, HandlerError, Retries};
-use crate::{EventBus, Message, Outgoing, Record, TopicPartition};
+use crate::{EventBus, Record, TopicPartition, dead_letter};
 
 /// What the workers of one consumer have in common.
 pub(super) struct Shared {
@@ -193,7 +192,11 @@ impl Shared {
         metrics::counter!("bus_consumer_dead_letters_total", "group" => self.group.clone(), "topic" => topic.clone())
             .increment(1);
         let mut failures = 0;
-        while let Err(error) = self.bus.publish(vec![self.dead_letter(record, reason)]).await {
+        while let Err(error) = self
+            .bus
+            .publish(vec![dead_letter(record, &self.group, &reason.to_string())])
+            .await
+        {
             failures += 1;
             self.report(record, failures, &error.into());
             tokio::select! {
@@ -202,23 +205,5 @@ impl Shared {
             }
         }
         true
-    }
-
-    fn dead_letter(&self, record: &Record, reason: &BoxError) -> Outgoing {
-        let mut attributes = record.message.attributes.clone();
-        attributes.extend([
-            ("dead_letter_reason".to_owned(), reason.to_string()),
-            ("dead_letter_topic".to_owned(), record.topic.to_string()),
-            ("dead_letter_partition".to_owned(), record.partition.to_string()),
-            ("dead_letter_offset".to_owned(), record.offset.to_string()),
-            ("dead_letter_group".to_owned(), self.group.clone()),
-        ]);
-        Outgoing {
-            topic: Cow::Owned(format!("{}.dlq", record.topic)),
-            message: Message {
-                attributes,
-                ..record.message.clone()
-            },
-        }
     }
 }

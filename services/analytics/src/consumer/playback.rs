@@ -2,12 +2,11 @@
 //! only where the store expects the batch. A killed process goes on where the store is; what it had folded but not
 //! stored is folded again from the bus.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marquee_bus::{EventBus, Message, Outgoing, Polled, Record, Subscription, TopicPartition, dead_letters};
+use marquee_bus::{EventBus, Polled, Record, Subscription, TopicPartition, dead_letter, dead_letters};
 use marquee_proto::analytics::v1::PlaybackReported;
 use marquee_proto::topic::PLAYBACK;
 use prost::Message as _;
@@ -56,7 +55,6 @@ impl Folder {
     /// May be dropped at any point: what was not stored is read again.
     async fn work(&self) -> Result<(), Error> {
         self.bus.declare(&[PLAYBACK, dead_letters(&PLAYBACK)]).await?;
-        self.board.restore().await?;
         self.report().await;
         let mut subscription = self.bus.subscribe(GROUP, &[PLAYBACK]).await?;
         let mut owned = Owned::new();
@@ -245,21 +243,7 @@ impl Folder {
             message,
         } = record;
         tracing::error!(%topic, partition, offset, id = message.id, reason, "to the dead letters");
-        let mut attributes = message.attributes.clone();
-        attributes.extend([
-            ("dead_letter_reason".to_owned(), reason.to_owned()),
-            ("dead_letter_topic".to_owned(), topic.to_string()),
-            ("dead_letter_partition".to_owned(), partition.to_string()),
-            ("dead_letter_offset".to_owned(), offset.to_string()),
-            ("dead_letter_group".to_owned(), GROUP.to_owned()),
-        ]);
-        let letter = Outgoing {
-            topic: Cow::Owned(format!("{topic}.dlq")),
-            message: Message {
-                attributes,
-                ..message.clone()
-            },
-        };
+        let letter = dead_letter(record, GROUP, reason);
         let mut failures = 0;
         while let Err(error) = self.bus.publish(vec![letter.clone()]).await {
             tracing::warn!(%error, "cannot publish a dead letter, trying again");

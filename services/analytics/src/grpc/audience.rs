@@ -74,31 +74,30 @@ impl AudienceService for AudienceGrpc {
         changes.mark_changed();
         let shutdown = self.shutdown.clone();
         // A slow reader finds the latest when it comes back; what was in between is not kept.
-        let messages = stream::unfold(
-            (changes, shutdown, None),
-            |(mut changes, shutdown, last)| async move {
-                let next = async {
-                    if let Some(last) = last {
-                        tokio::time::sleep_until(last + PACE).await;
-                    }
-                    changes.changed().await
-                };
-                let told = tokio::select! {
-                    biased;
-                    () = shutdown.cancelled() => None,
-                    changed = next => changed.ok(),
-                };
-                told?;
-                let audience = encode(&changes.borrow_and_update());
-                let sent = Some(tokio::time::Instant::now());
-                Some((
-                    Ok(WatchAudienceResponse {
-                        audience: Some(audience),
-                    }),
-                    (changes, shutdown, sent),
-                ))
-            },
-        );
+        let first = Some((changes, shutdown, None));
+        let messages = stream::unfold(first, |watching| async move {
+            let (mut changes, shutdown, last) = watching?;
+            let next = async {
+                if let Some(last) = last {
+                    tokio::time::sleep_until(last + PACE).await;
+                }
+                changes.changed().await
+            };
+            let changed = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Some((Err(Error::ShuttingDown.into()), None)),
+                changed = next => changed,
+            };
+            changed.ok()?;
+            let audience = encode(&changes.borrow_and_update());
+            let sent = Some(tokio::time::Instant::now());
+            Some((
+                Ok(WatchAudienceResponse {
+                    audience: Some(audience),
+                }),
+                Some((changes, shutdown, sent)),
+            ))
+        });
         Ok(Response::new(Box::pin(messages)))
     }
 

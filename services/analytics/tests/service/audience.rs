@@ -133,13 +133,17 @@ async fn the_audience_of_no_event_is_not_found_and_of_no_name_is_invalid() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_watch_ends_when_the_server_shuts_down() {
+async fn a_watch_is_told_that_the_server_shuts_down() {
     let fixture = Fixture::start().await;
     let mut audiences = watch(&fixture).await;
     assert_eq!(next(&mut audiences).await, (0, 0));
     fixture.shut_down();
     let end = tokio::time::timeout(PATIENCE, audiences.message())
         .await
-        .expect("ends within patience");
-    assert!(matches!(end, Ok(None) | Err(_)), "{end:?}");
+        .expect("ends within patience")
+        .unwrap_err();
+    assert_eq!(
+        (end.code(), marquee_error::reason(&end).as_deref()),
+        (Code::Unavailable, Some("SHUTTING_DOWN"))
+    );
 }

@@ -6,6 +6,9 @@ use super::words::{Word, words};
 /// About this many characters of a text are shown.
 const LENGTH: usize = 160;
 
+/// A word, and which word of the query it matches.
+type Marked = (Word, Option<usize>);
+
 /// Decides which words of a text a query meant.
 pub struct Matcher<'a> {
     /// The folded words of the query.
@@ -44,10 +47,10 @@ impl Matcher<'_> {
 /// `<em>`. Best is where most words of the query are; of equals the first. Without a match it is the beginning of the
 /// last text that is not empty.
 pub fn snippet(texts: &[&str], matcher: &Matcher<'_>) -> String {
-    let mut best: Option<(usize, &str, Vec<(Word, Option<usize>)>)> = None;
+    let mut best: Option<(usize, &str, Vec<Marked>)> = None;
     let mut fallback = "";
     for text in texts.iter().filter(|text| !text.is_empty()) {
-        let marked: Vec<_> = words(text)
+        let marked: Vec<Marked> = words(text)
             .into_iter()
             .map(|word| {
                 let matched = matcher.matched(&word.text);
@@ -73,7 +76,7 @@ fn distinct(matches: impl Iterator<Item = Option<usize>>) -> usize {
     seen.len()
 }
 
-fn cut(text: &str, marked: &[(Word, Option<usize>)]) -> String {
+fn cut(text: &str, marked: &[Marked]) -> String {
     let hits: Vec<_> = marked.iter().filter(|(_, matched)| matched.is_some()).collect();
     // The window begins at the match from which most different words of the query are within reach.
     let begin = hits.iter().enumerate().max_by_key(|(at, (word, _))| {
@@ -121,7 +124,7 @@ fn cut(text: &str, marked: &[(Word, Option<usize>)]) -> String {
 }
 
 /// The beginning of the first word at or after `at`, so that no word is cut.
-fn word_start(text: &str, marked: &[(Word, Option<usize>)], at: usize) -> usize {
+fn word_start(text: &str, marked: &[Marked], at: usize) -> usize {
     if at == 0 {
         return 0;
     }
@@ -132,7 +135,7 @@ fn word_start(text: &str, marked: &[(Word, Option<usize>)], at: usize) -> usize 
 }
 
 /// The end of the last word that begins within reach of `start`, or the reach itself in a text without words.
-fn word_end(text: &str, marked: &[(Word, Option<usize>)], start: usize) -> usize {
+fn word_end(text: &str, marked: &[Marked], start: usize) -> usize {
     let reach = text[start..]
         .char_indices()
         .nth(LENGTH)
