@@ -73,6 +73,8 @@ run(async () => {
     await page.mouse.move(620, 510);
     await page.waitForTimeout(400);
     if (options.screenshot !== undefined) await page.screenshot({ path: options.screenshot });
+    // Leaving is part of watching: the page says good-bye, and the audience is one less at once.
+    await page.goto("about:blank");
     return { ...seen, consoleErrors };
   } finally {
     await browser.close();

@@ -26,7 +26,7 @@ export function HomePage() {
   useTitle("");
   const now = useNow(15_000);
   const live = useLoad(readLive, [], LOOK_EVERY_MS);
-  const upcoming = useLoad(() => comingUp(Date.now()), [], 3 * LOOK_EVERY_MS);
+  const upcoming = useLoad(() => comingUp(Date.now(), "channels/-", 12), [], 3 * LOOK_EVERY_MS);
   const past = useLoad(() => recorded(), [], 6 * LOOK_EVERY_MS);
   const [first, ...others] = live.data ?? [];
   const nothing = live.data?.length === 0 && upcoming.data?.length === 0 && past.data?.length === 0;

@@ -3,6 +3,7 @@ import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { fresh } from "../api/inbox";
 import { pageOf } from "../api/names";
+import { route } from "../router";
 
 interface Toast {
   id: number;
@@ -34,6 +35,8 @@ export function Toasts() {
       fresh.subscribe((notification) => {
         if (notification === null) return;
         const about = notification.event || notification.channel;
+        // Whoever looks at the event sees it for themselves; the inbox keeps the note.
+        if (route.peek().page === "watch" && about !== "" && location.pathname === pageOf(about)) return;
         say(notification.title, { detail: notification.body, ...(about === "" ? {} : { href: pageOf(about) }) });
       }),
     [],
