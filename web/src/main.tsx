@@ -3,6 +3,8 @@ import { App } from "./app";
 import { startRouting } from "./router";
 import "./styles/base.css";
 import "./styles/parts.css";
+import "./styles/cards.css";
+import "./styles/forms.css";
 import "./styles/sign.css";
 import "./styles/player.css";
 import "./styles/pages.css";
