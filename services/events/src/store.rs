@@ -106,15 +106,17 @@ impl Store {
         Ok(self.documents.get(live_stream).await?)
     }
 
-    /// The scheduled events of a channel that a stream starting at `at` could carry, and some more.
+    /// Of the scheduled events of a channel that a stream starting at `at` could carry, the one that `choose` prefers.
+    /// It is given some at a time, with the best so far among them: a channel may have any number.
     pub(crate) async fn scheduled_around(
         &self,
         channel: &str,
         at: Timestamp,
-    ) -> Result<Vec<Stored<LiveEvent>>> {
+        choose: impl Fn(Vec<Stored<LiveEvent>>) -> Option<Stored<LiveEvent>> + Send,
+    ) -> Result<Option<Stored<LiveEvent>>> {
         let earliest = at.checked_sub(LONGEST).unwrap_or(Timestamp::MIN);
         let latest = at.checked_add(EARLY).unwrap_or(Timestamp::MAX);
-        let mut events = Vec::new();
+        let mut best = None;
         let mut token: Option<String> = None;
         loop {
             let query = Query::by("by_channel_state")
@@ -128,10 +130,10 @@ impl Store {
                 None => query,
             };
             let page = self.documents.query::<LiveEvent>(query).await?;
-            events.extend(page.items);
+            best = choose(page.items.into_iter().chain(best).collect());
             token = page.next_page_token;
             if token.is_none() {
-                return Ok(events);
+                return Ok(best);
             }
         }
     }

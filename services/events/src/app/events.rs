@@ -18,7 +18,8 @@ use crate::wire;
 
 /// An event to schedule.
 pub(crate) struct NewEvent {
-    pub(crate) channel: ChannelName,
+    /// `None` when its name is among the violations.
+    pub(crate) channel: Option<ChannelName>,
     pub(crate) draft: Draft,
     /// What tells a replay of the request.
     pub(crate) key: RequestKey,
@@ -61,14 +62,14 @@ impl App {
         } = new;
         let details = draft.check(&mut violations);
         violations.finish()?;
+        let (Some(channel), Some(details)) = (channel, details) else {
+            return Err(marquee_error::invalid("event", "is required").into());
+        };
         let channel = self.channel(&channel.to_string()).await?.value;
         require_owner(caller, &channel)?;
         if let Some(first) = self.store.documents.replay(&key).await? {
             return Ok(first);
         }
-        let Some(details) = details else {
-            return Err(marquee_error::invalid("event", "is required").into());
-        };
         let now = self.clock.now();
         let name = format!("{}/events/{}", channel.name, new_id());
         let event = LiveEvent::scheduled(name, channel.name.clone(), channel.owner.clone(), details, now);

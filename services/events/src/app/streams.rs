@@ -1,7 +1,7 @@
 //! What happens to events when a stream starts or ends, and when its recording is ready.
 
 use jiff::Timestamp;
-use marquee_documents::{Error as StoreError, Transaction};
+use marquee_documents::{Error as StoreError, Stored, Transaction};
 use marquee_proto::name::LiveStreamName;
 
 use super::{ATTEMPTS, App};
@@ -36,10 +36,13 @@ impl App {
             if self.store.event_of_stream(name).await?.is_some() {
                 return Ok(());
             }
-            let candidates = self.store.scheduled_around(&channel.name, stream.start).await?;
-            let nearest = attach::nearest(candidates.iter().map(|event| &*event.value), stream.start);
-            let taken = match nearest.and_then(|event| candidates.iter().find(|c| c.value.name == event.name))
-            {
+            let nearest =
+                |some| attach::nearest(some, stream.start, |event: &Stored<LiveEvent>| &*event.value);
+            let scheduled = self
+                .store
+                .scheduled_around(&channel.name, stream.start, nearest)
+                .await?;
+            let taken = match scheduled {
                 Some(scheduled) => {
                     let mut event = (*scheduled.value).clone();
                     if event

@@ -24,18 +24,17 @@ fn fits(details: &Details, at: Timestamp) -> bool {
     }
 }
 
-/// The nearest of the scheduled events that fit; of two equally near ones the earlier.
-pub(crate) fn nearest<'a>(
-    events: impl IntoIterator<Item = &'a LiveEvent>,
-    at: Timestamp,
-) -> Option<&'a LiveEvent> {
-    events
+/// The nearest of the scheduled events that fit; of two equally near ones the earlier. `event` is what an item holds.
+pub(crate) fn nearest<T>(items: Vec<T>, at: Timestamp, event: impl Fn(&T) -> &LiveEvent) -> Option<T> {
+    let rank = |item: &T| {
+        let event = event(item);
+        let start = event.details.scheduled_start_time;
+        (start.duration_since(at).abs(), start, event.name.clone())
+    };
+    items
         .into_iter()
-        .filter(|event| event.state == State::Scheduled && fits(&event.details, at))
-        .min_by_key(|event| {
-            let start = event.details.scheduled_start_time;
-            (start.duration_since(at).abs(), start, &event.name)
-        })
+        .filter(|item| event(item).state == State::Scheduled && fits(&event(item).details, at))
+        .min_by_key(rank)
 }
 
 #[cfg(test)]
@@ -47,7 +46,7 @@ mod tests {
     const NOW: i64 = 1_000 * HOUR;
 
     fn takes(event: &LiveEvent) -> bool {
-        nearest([event], at(NOW)).is_some()
+        nearest(vec![event], at(NOW), |event| event).is_some()
     }
 
     #[test]
@@ -78,7 +77,8 @@ mod tests {
             sample("soon", NOW + HOUR),
             sample("later", NOW + 2 * HOUR),
         ];
-        assert_eq!(nearest(&events, at(NOW)).unwrap().name, "channels/c/events/soon");
+        let nearest = nearest(events.to_vec(), at(NOW), |event| event).unwrap();
+        assert_eq!(nearest.name, "channels/c/events/soon");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use super::attach::LONGEST;
 use super::event::{Details, Visibility};
 use super::text;
 
+const VISIBILITIES: &str = "must be VISIBILITY_PUBLIC or VISIBILITY_UNLISTED";
+
 /// A moment in a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Moment {
@@ -109,7 +111,7 @@ impl Draft {
         let language = text::language(violations, "event.language", &self.language);
         let maturity_rating = text::line(violations, "event.maturity_rating", &self.maturity_rating, 0, 20);
         violations.check(self.visibility.is_ok(), "event.visibility", || {
-            "must be VISIBILITY_PUBLIC or VISIBILITY_UNLISTED".to_owned()
+            VISIBILITIES.to_owned()
         });
         Some(Details {
             title,
@@ -161,6 +163,10 @@ impl Draft {
             }
         }
         let mut violations = Violations::default();
+        // Only a new event is public without saying so: an unlisted one is not made public by leaving something out.
+        violations.check(merged.visibility != Ok(None), "event.visibility", || {
+            VISIBILITIES.to_owned()
+        });
         let checked = merged.check(&mut violations);
         violations.finish()?;
         Ok(checked.unwrap_or_else(|| details.clone()))
@@ -237,6 +243,20 @@ mod tests {
         };
         let invalid = moved.over(&details, &[Field::ScheduledStartTime]).unwrap_err();
         assert_eq!(invalid.0[0].field, "event.scheduled_end_time");
+    }
+
+    #[test]
+    fn an_unlisted_event_does_not_become_public_by_leaving_its_visibility_out() {
+        let unlisted = Details {
+            visibility: Visibility::Unlisted,
+            ..sample("e", 1_000).details
+        };
+        let unset = Draft {
+            visibility: Ok(None),
+            ..draft()
+        };
+        let refused = unset.over(&unlisted, &[Field::Visibility]).unwrap_err();
+        assert_eq!(refused.0[0].field, "event.visibility");
     }
 
     #[test]

@@ -34,15 +34,10 @@ impl Channels {
         request: Request<proto::CreateChannelRequest>,
     ) -> Result<proto::CreateChannelResponse> {
         let caller = principal(&request);
-        let request = request.into_inner();
+        let mut request = request.into_inner();
+        let request_id = std::mem::take(&mut request.request_id);
         let mut violations = Violations::default();
-        let key = decode::request_key(
-            &mut violations,
-            &caller,
-            "CreateChannel",
-            &request.request_id,
-            &request,
-        );
+        let key = decode::request_key(&mut violations, &caller, "CreateChannel", &request_id, &request);
         let draft = draft(request.channel.unwrap_or_default());
         self.0
             .create_channel(
@@ -68,16 +63,9 @@ impl Channels {
             "" => None,
             "accounts/me" => Some(caller.resolve_account(&request.owner, "owner")?.to_string()),
             // Who owns which channel is public.
-            owner => match decode::name::<AccountName>("owner", owner) {
-                Ok(name) => Some(name.to_string()),
-                Err(invalid) => {
-                    invalid
-                        .0
-                        .into_iter()
-                        .for_each(|wrong| violations.push(wrong.field, wrong.description));
-                    None
-                }
-            },
+            owner => violations
+                .take("owner", owner.parse())
+                .map(|name: AccountName| name.to_string()),
         };
         violations.finish()?;
         let page = self

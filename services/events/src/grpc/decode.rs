@@ -23,7 +23,8 @@ pub(super) fn page_size(violations: &mut Violations, size: i32) -> usize {
     }
 }
 
-/// What tells a replay of the request; without an id nothing does.
+/// What tells a replay of the request; without an id nothing does. `request` comes without its `request_id`: the same
+/// UUID can be written in several ways, and each is the same request.
 pub(super) fn request_key(
     violations: &mut Violations,
     caller: &Principal,
@@ -31,7 +32,6 @@ pub(super) fn request_key(
     request_id: &str,
     request: &impl prost::Message,
 ) -> RequestKey {
-    // The same UUID can be written in several ways.
     let id = match request_id {
         "" => Ok(String::new()),
         id => uuid::Uuid::parse_str(id).map(|id| id.to_string()),

@@ -62,16 +62,11 @@ impl Events {
         request: Request<proto::CreateEventRequest>,
     ) -> Result<proto::CreateEventResponse> {
         let caller = principal(&request);
-        let request = request.into_inner();
+        let mut request = request.into_inner();
+        let request_id = std::mem::take(&mut request.request_id);
         let mut violations = Violations::default();
-        let key = decode::request_key(
-            &mut violations,
-            &caller,
-            "CreateEvent",
-            &request.request_id,
-            &request,
-        );
-        let channel = decode::name("parent", &request.parent)?;
+        let key = decode::request_key(&mut violations, &caller, "CreateEvent", &request_id, &request);
+        let channel = violations.take("parent", request.parent.parse());
         let draft = draft(request.event.unwrap_or_default());
         self.0
             .create_event(
@@ -93,16 +88,7 @@ impl Events {
         let size = decode::page_size(&mut violations, request.page_size);
         let channel = match request.parent.as_str() {
             "" | "channels/-" => None,
-            parent => match decode::name("parent", parent) {
-                Ok(name) => Some(name),
-                Err(invalid) => {
-                    invalid
-                        .0
-                        .into_iter()
-                        .for_each(|wrong| violations.push(wrong.field, wrong.description));
-                    None
-                }
-            },
+            parent => violations.take("parent", parent.parse()),
         };
         let list = ListEvents {
             channel,

@@ -116,7 +116,19 @@ async fn a_replayed_request_gets_the_first_answer() {
         .create_channel(fixture.of("creator", request.clone()))
         .await
         .unwrap();
-    assert_eq!(first.into_inner(), again.into_inner());
+    let first = first.into_inner();
+    assert_eq!(first, again.into_inner());
+
+    let spelt_otherwise = proto::CreateChannelRequest {
+        request_id: request.request_id.to_uppercase(),
+        ..request.clone()
+    };
+    let again = fixture
+        .channels()
+        .create_channel(fixture.of("creator", spelt_otherwise))
+        .await
+        .unwrap();
+    assert_eq!(first, again.into_inner());
 
     let other = proto::CreateChannelRequest {
         channel: Some(channel("blues")),

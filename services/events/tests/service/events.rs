@@ -50,14 +50,21 @@ async fn everything_wrong_with_an_event_is_told_at_once() {
         genre: "g".repeat(41),
         ..Default::default()
     };
+    let request = proto::CreateEventRequest {
+        parent: "jazz".into(),
+        request_id: "seven".into(),
+        ..create(&channel, wrong)
+    };
     let refused = fixture
         .events()
-        .create_event(fixture.of("creator", create(&channel, wrong)))
+        .create_event(fixture.of("creator", request))
         .await
         .unwrap_err();
     assert_eq!(
         fields(&refused),
         [
+            "request_id",
+            "parent",
             "event.title",
             "event.scheduled_start_time",
             "event.genre",
