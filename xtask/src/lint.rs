@@ -21,7 +21,15 @@ const LONGEST_FILE: usize = 500;
 pub(crate) fn run(args: Args) -> Result<()> {
     tools::require(&[&tools::CC, &tools::NODE, &tools::NPM])?;
     check(cargo().args(["fmt", "--all", "--check"]))?;
-    check(cargo().args(["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
+    check(cargo().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--quiet",
+        "--",
+        "--deny",
+        "warnings",
+    ]))?;
     web::install()?;
     let buf = top().join("web/node_modules/.bin/buf");
     let buf = buf.to_string_lossy();
@@ -41,16 +49,23 @@ fn breaking(buf: &str, against: &str) -> Result<()> {
         println!("no protos at {against}: nothing to be compatible with");
         return Ok(());
     }
-    check(
-        program(buf, &top().join("proto")).args(["breaking", "--against", &format!("../.git#ref={against},subdir=proto")]),
-    )
+    check(program(buf, &top().join("proto")).args([
+        "breaking",
+        "--against",
+        &format!("../.git#ref={against},subdir=proto"),
+    ]))
 }
 
 fn long_files() -> Result<()> {
-    let output = Command::new("git").current_dir(top()).args(["ls-files", "*.rs", "*.ts", "*.tsx", "*.css"]).output()?;
+    let output = Command::new("git")
+        .current_dir(top())
+        .args(["ls-files", "*.rs", "*.ts", "*.tsx", "*.css"])
+        .output()?;
     let mut long = Vec::new();
     for file in String::from_utf8(output.stdout)?.lines() {
-        let Ok(text) = std::fs::read_to_string(top().join(Path::new(file))) else { continue };
+        let Ok(text) = std::fs::read_to_string(top().join(Path::new(file))) else {
+            continue;
+        };
         let lines = text.lines().count();
         if lines > LONGEST_FILE {
             long.push(format!("{file}: {lines} lines"));

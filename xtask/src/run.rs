@@ -35,7 +35,9 @@ pub(crate) fn program(name: &str, folder: &Path) -> Command {
 pub(crate) fn check(command: &mut Command) -> Result<()> {
     let line = describe(command);
     println!("+ {line}");
-    let status = command.status().with_context(|| format!("cannot start `{line}`"))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start `{line}`"))?;
     if !status.success() {
         bail!("`{line}` failed ({status})");
     }

@@ -79,10 +79,10 @@ pub(crate) fn require(tools: &[&Tool]) -> Result<()> {
 }
 
 fn runs(program: &str) -> bool {
-    let version = if program == "ffmpeg" {
-        "-version"
-    } else {
-        "--version"
+    let version = match program {
+        "ffmpeg" => "-version",
+        program if program.ends_with("nginx") => "-v",
+        _ => "--version",
     };
     Command::new(program)
         .arg(version)

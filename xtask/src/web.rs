@@ -40,7 +40,13 @@ fn newest(web: &std::path::Path) -> Option<SystemTime> {
     entries
         .flatten()
         .filter(|entry| !matches!(entry.file_name().to_str(), Some("dist" | "node_modules")))
-        .filter_map(|entry| if entry.path().is_dir() { newest_in(&entry.path()) } else { modified(&entry.path()) })
+        .filter_map(|entry| {
+            if entry.path().is_dir() {
+                newest_in(&entry.path())
+            } else {
+                modified(&entry.path())
+            }
+        })
         .max()
 }
 
@@ -48,6 +54,12 @@ fn newest_in(folder: &std::path::Path) -> Option<SystemTime> {
     let entries = std::fs::read_dir(folder).ok()?;
     entries
         .flatten()
-        .filter_map(|entry| if entry.path().is_dir() { newest_in(&entry.path()) } else { modified(&entry.path()) })
+        .filter_map(|entry| {
+            if entry.path().is_dir() {
+                newest_in(&entry.path())
+            } else {
+                modified(&entry.path())
+            }
+        })
         .max()
 }
