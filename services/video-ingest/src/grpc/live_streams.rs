@@ -87,7 +87,6 @@ fn until_ended(
     })
 }
 
-#[expect(clippy::result_large_err, reason = "tonic's streams carry statuses")]
 fn message(stream: &LiveStream) -> Result<proto::WatchLiveStreamResponse, Status> {
     Ok(proto::WatchLiveStreamResponse {
         live_stream: Some(wire::live_stream(stream)),

@@ -22,6 +22,9 @@ const APP: &str = "live";
 const READ_COMMANDS: usize = 4 << 10;
 /// Read at once while media comes.
 const READ_MEDIA: usize = 32 << 10;
+/// Encoders write every frame for itself. What comes within this time is read at once: a fraction of the wake-ups, for a
+/// tenth of a part's delay.
+const GATHER: Duration = Duration::from_millis(20);
 /// How long the peer may take to read what it is sent.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a refused peer may take to read the reason and close.
@@ -106,6 +109,8 @@ impl Connection {
         let mut stopped = pin!(shutdown.cancelled());
         // Armed anew only when it would ring too late: while media comes, the deadline only ever moves back.
         let mut alarm = pin!(sleep_until(self.began));
+        let mut gathered = pin!(sleep_until(self.began));
+        let mut gathers = false;
         loop {
             self.flush().await?;
             let deadline = self.began + self.session.deadline().unwrap_or(NEVER);
@@ -116,13 +121,20 @@ impl Connection {
                 buffer.resize(READ_MEDIA, 0);
             }
             tokio::select! {
-                read = self.socket.read(&mut buffer) => match read? {
-                    0 => {
+                read = self.socket.read(&mut buffer), if !gathers => {
+                    let length = read?;
+                    if length == 0 {
                         self.session.end_of_input()?;
                         return Err(End::Closed);
                     }
-                    length => self.input(&buffer[..length]).await?,
-                },
+                    self.input(&buffer[..length]).await?;
+                    // A full buffer: there is more to read at once.
+                    gathers = self.publish.is_some() && length < buffer.len();
+                    if gathers {
+                        gathered.as_mut().reset(Instant::now() + GATHER);
+                    }
+                }
+                () = gathered.as_mut(), if gathers => gathers = false,
                 () = alarm.as_mut() => self.session.tick(self.now())?,
                 reason = dismissed(&mut self.publish) => return Err(self.dismissed(reason)),
                 () = stopped.as_mut() => {

@@ -51,6 +51,9 @@ async fn a_full_disk_sends_the_encoder_away_and_the_stream_goes_on_when_there_is
         .playlist_when(&started, |playlist| playlist.last() >= 2)
         .await;
     assert_eq!((playlist.first, playlist.discontinuities), (0, 1));
+    // All that it sent is read before the owner ends the stream.
+    encoder.finish().await;
+    story.expect("interrupted").await;
     let stop = marquee_proto::video_ingest::v1::StopLiveStreamRequest { name: started.name };
     clients
         .streams()

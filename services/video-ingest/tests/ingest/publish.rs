@@ -136,6 +136,8 @@ async fn the_owner_stops_a_stream_at_once() {
     let mut encoder = Encoder::publish(clients.rtmp, &secret).await.unwrap();
     encoder.send(5_000).await.unwrap();
     let started = story.expect("started").await;
+    // What is still on the wire when the stream is stopped is not part of it.
+    clients.arrived(&started, 4_900).await;
     let stop = || StopLiveStreamRequest {
         name: "channels/c/liveStreams/-".to_owned(),
     };

@@ -173,7 +173,7 @@ async fn a_graceful_stop_keeps_all_that_was_sent() {
         .clients
         .playlist_when(&started, |playlist| playlist.segments.len() >= 2)
         .await;
-    // What was sent before is read before the connection is told.
+    stage.clients.arrived(&started, 4_900).await;
     drop(story);
     stage.stop().await;
     assert!(encoder.sent_away().await.description.contains("restarting"));

@@ -14,7 +14,7 @@ use marquee_proto::topic;
 use marquee_proto::video_ingest::v1::live_stream_service_client::LiveStreamServiceClient;
 use marquee_proto::video_ingest::v1::recording_service_client::RecordingServiceClient;
 use marquee_proto::video_ingest::v1::stream_key_service_client::StreamKeyServiceClient;
-use marquee_proto::video_ingest::v1::{CreateStreamKeyRequest, LiveStream};
+use marquee_proto::video_ingest::v1::{CreateStreamKeyRequest, GetLiveStreamRequest, LiveStream};
 use marquee_server::{Limits, Listener, Platform, PublicAddresses};
 use marquee_testkit::wait_for;
 use marquee_video_ingest::{Built, Config};
@@ -202,6 +202,22 @@ impl Clients {
             .unwrap()
             .into_inner();
         (response.stream_key.unwrap().name, response.secret)
+    }
+
+    /// Waits until so much media of a stream has arrived: what is on the wire when a stream is stopped is not part of it.
+    pub(crate) async fn arrived(&self, stream: &LiveStream, millis: i64) {
+        let ask = async || {
+            let name = stream.name.clone();
+            let found = self
+                .streams()
+                .get_live_stream(GetLiveStreamRequest { name })
+                .await
+                .ok()?;
+            let duration = found.into_inner().live_stream?.figures?.media_duration?;
+            let arrived = duration.seconds * 1_000 + i64::from(duration.nanos) / 1_000_000;
+            (arrived >= millis).then_some(())
+        };
+        wait_for("all that was sent", LIMIT, ask).await.unwrap();
     }
 
     /// The stream's playlist once it is as wanted.
