@@ -59,11 +59,8 @@ impl App {
                     Ok(_) | Err(StoreError::AlreadyExists { .. }) => {}
                     Err(error) => return Err(error.into()),
                 }
-                // Read after the reminder is there: if the event comes later, its fan-out finds the reminder.
-                if let Some(event) = self.store.get::<Event>(&reminder.event).await? {
-                    self.retime(&reminder.name, event.value.start).await?;
-                }
-                Ok(())
+                // The reminder is there: if the event comes later, its fan-out finds it.
+                self.retime(&reminder.name).await
             }
             ReminderChange::Deleted(name) => forgiving(
                 self.store
@@ -74,14 +71,19 @@ impl App {
         }
     }
 
-    /// Lets a reminder fire by the event's start.
-    pub(super) async fn retime(&self, reminder: &str, start: Timestamp) -> Result<()> {
+    /// Lets a reminder fire by its event's start, once the event is known.
+    pub(super) async fn retime(&self, reminder: &str) -> Result<()> {
         for _ in 0..ATTEMPTS {
             let Some(stored) = self.store.get::<Reminder>(reminder).await? else {
                 return Ok(());
             };
+            // Read after the reminder: when the event moves after that, its fan-out either comes after this commit and has
+            // the last word, or changes the reminder before it, which then does not hold.
+            let Some(event) = self.store.get::<Event>(&stored.value.event).await? else {
+                return Ok(());
+            };
             let mut reminder = (*stored.value).clone();
-            if !reminder.retime(start) {
+            if !reminder.retime(event.value.start) {
                 return Ok(());
             }
             match self

@@ -100,7 +100,7 @@ impl App {
     async fn page_of_reminders(&self, fanout: &Fanout) -> Result<(Option<String>, bool)> {
         let event = match &fanout.task {
             Task::Tell { content, .. } => &content.event,
-            Task::Retime { event, .. } => event,
+            Task::Retime { event } => event,
         };
         let page = self
             .store
@@ -119,9 +119,9 @@ impl App {
                 self.deliver(&accounts, content).await?;
             }
             Task::Tell { .. } => {}
-            Task::Retime { start, .. } => {
+            Task::Retime { .. } => {
                 for reminder in &page.items {
-                    self.retime(&reminder.value.name, *start).await?;
+                    self.retime(&reminder.value.name).await?;
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::{StreamExt as _, stream};
 use marquee_documents::Stored;
 
 use super::App;
@@ -9,8 +10,10 @@ use crate::domain::audience::Reminder;
 use crate::domain::event::{Due, Event};
 use crate::error::Result;
 
-/// How many fire in one go.
+/// How many are read in one go.
 const BATCH: usize = 200;
+/// How many fire at once, so that they share the store's commits: all of an event's are due at the same moment.
+const AT_ONCE: usize = 32;
 /// The longest sleep, in case the clock is set or another replica stored a reminder; and the pause after an error.
 const FALLBACK: Duration = Duration::from_secs(5);
 
@@ -39,12 +42,13 @@ impl App {
     async fn remind(&self) -> Result<Duration> {
         loop {
             let due = self.store.due(self.config.clock.now(), BATCH).await?;
-            if due.is_empty() {
+            if due.is_empty() || self.shutdown.is_cancelled() {
                 break;
             }
-            for reminder in &due {
-                self.fire(reminder).await?;
-            }
+            // One that fails does not hold up the others.
+            let fired = stream::iter(due).map(|reminder| self.fire(reminder));
+            let fired: Vec<_> = fired.buffer_unordered(AT_ONCE).collect().await;
+            fired.into_iter().collect::<Result<()>>()?;
         }
         let Some(next) = self.store.next_due().await? else {
             return Ok(FALLBACK);
@@ -54,17 +58,17 @@ impl App {
     }
 
     /// Told first, marked then: a crash between tells again, which makes no second notification.
-    async fn fire(&self, reminder: &Stored<Reminder>) -> Result<()> {
+    async fn fire(&self, reminder: Stored<Reminder>) -> Result<()> {
         if let Some(event) = self.store.get::<Event>(&reminder.value.event).await? {
             // Moved, and its fan-out has not come to this reminder yet.
             if reminder.value.due != Some(reminder.value.due_for(event.value.start)) {
-                return self.retime(&reminder.value.name, event.value.start).await;
+                return self.retime(&reminder.value.name).await;
             }
             if let Due::Tell(content) = event.value.remind(&reminder.value.name, self.config.clock.now()) {
                 self.deliver(std::slice::from_ref(&reminder.value.account), &content)
                     .await?;
             }
         }
-        self.reminder_done(reminder).await
+        self.reminder_done(&reminder).await
     }
 }

@@ -67,7 +67,6 @@ impl Event {
         if retimed {
             tasks.push(Task::Retime {
                 event: self.name.clone(),
-                start: self.start,
             });
         }
         let followers = if self.listed {
@@ -270,8 +269,7 @@ mod tests {
         assert_eq!(
             moved.changes_since(Some(&before))[0],
             Task::Retime {
-                event: moved.name.clone(),
-                start: at(20_000)
+                event: moved.name.clone()
             }
         );
     }

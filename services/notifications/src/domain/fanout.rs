@@ -27,11 +27,7 @@ pub(crate) enum Task {
     /// The audience is told.
     Tell { audience: Audience, content: Content },
     /// The reminders of an event fire by its new start.
-    Retime {
-        event: String,
-        #[serde(with = "jiff::fmt::serde::timestamp::microsecond::required")]
-        start: Timestamp,
-    },
+    Retime { event: String },
 }
 
 /// Whose turn it is.

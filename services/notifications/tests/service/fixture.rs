@@ -254,19 +254,6 @@ impl Fixture {
     /// Publishes that the account wants to be reminded, and waits until the service knows.
     pub(crate) async fn remind(&self, account: &str, id: &str, event: &str, lead: Duration) {
         let probe = format!("probe-{}", uuid::Uuid::new_v4().simple());
-        let reminder = |account: &str, id: &str, event: &str, lead| {
-            let reminder = subscriptions::Reminder {
-                name: format!("accounts/{account}/reminders/{id}"),
-                event: event.to_owned(),
-                lead_time: Some(duration_to_proto(lead)),
-                create_time: Some(to_proto(Timestamp::now())),
-            };
-            let created = subscriptions::ReminderCreated {
-                reminder: Some(reminder),
-            };
-            let change = Some(subscriptions::reminder_changed::Change::Created(created));
-            marquee_bus::event(ORDERED, &subscriptions::ReminderChanged { change })
-        };
         // Due a minute ago, so that it fires as soon as it is known.
         let probed = events::Event {
             name: format!("channels/{probe}/events/e"),
@@ -274,11 +261,17 @@ impl Fixture {
         };
         self.publish(&probed.name, &changed(&probed)).await;
         let messages = vec![
-            reminder(account, id, event, lead),
-            reminder(&probe, "r", &probed.name, Duration::ZERO),
+            reminder_set(account, id, event, lead),
+            reminder_set(&probe, "r", &probed.name, Duration::ZERO),
         ];
         self.bus.publish(messages).await.unwrap();
         eventually(async || (!self.list(&probe).await.is_empty()).then_some(())).await;
+    }
+
+    /// Publishes that the account wants to be reminded.
+    pub(crate) async fn announce_reminder(&self, account: &str, id: &str, event: &str, lead: Duration) {
+        let message = reminder_set(account, id, event, lead);
+        self.bus.publish(vec![message]).await.unwrap();
     }
 
     /// The notifications that were published, until there are so many.
@@ -320,6 +313,20 @@ impl Home {
     pub(crate) fn ahead(&self, by: SignedDuration) {
         *self.ahead.lock() = by;
     }
+}
+
+fn reminder_set(account: &str, id: &str, event: &str, lead: Duration) -> marquee_bus::Outgoing {
+    let reminder = subscriptions::Reminder {
+        name: format!("accounts/{account}/reminders/{id}"),
+        event: event.to_owned(),
+        lead_time: Some(duration_to_proto(lead)),
+        create_time: Some(to_proto(Timestamp::now())),
+    };
+    let created = subscriptions::ReminderCreated {
+        reminder: Some(reminder),
+    };
+    let change = Some(subscriptions::reminder_changed::Change::Created(created));
+    marquee_bus::event(ORDERED, &subscriptions::ReminderChanged { change })
 }
 
 async fn open_bus(folder: &Path) -> Arc<Embedded> {

@@ -112,3 +112,24 @@ async fn two_reminders_of_one_event_are_told_each() {
     fixture.remind("viewer", "r2", &soon.name, 2 * TEN_MINUTES).await;
     eventually(async || (fixture.list("viewer").await.len() == 2).then_some(())).await;
 }
+
+#[tokio::test]
+#[ignore = "measures"]
+async fn how_long_it_takes_to_remind_many_of_one_event() {
+    const REMINDED: usize = 2_000;
+    let fixture = Fixture::start().await;
+    let scheduled = event("e", 3_600);
+    fixture.publish(&scheduled.name, &changed(&scheduled)).await;
+    for n in 0..REMINDED {
+        fixture
+            .announce_reminder(&format!("viewer-{n:04}"), "r", &scheduled.name, TEN_MINUTES)
+            .await;
+    }
+    fixture.remind("last", "r", &scheduled.name, TEN_MINUTES).await;
+    let home = fixture.stop().await;
+    home.ahead(SignedDuration::from_mins(51));
+    let started = std::time::Instant::now();
+    let fixture = Fixture::start_in(home, 500).await;
+    fixture.published(REMINDED + 1).await;
+    println!("{REMINDED} reminded in {:?}", started.elapsed());
+}
