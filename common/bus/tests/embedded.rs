@@ -136,6 +136,50 @@ async fn a_message_that_is_too_large_is_refused_and_nothing_of_its_batch_publish
 }
 
 #[tokio::test]
+async fn who_published_while_no_write_could_begin_is_told_and_the_next_are_served() {
+    let fixture = InFolder::<2000>::start().await;
+    let topic = topic(1);
+    fixture.bus.declare(&[topic]).await.unwrap();
+    let mut subscription = fixture.bus.subscribe("g", &[topic]).await.unwrap();
+    let partition = loop {
+        if let marquee_bus::Polled::Assigned(mut partitions) = subscription.poll(1).await.unwrap() {
+            break partitions.remove(0);
+        }
+    };
+    // Somebody has the file's write lock for longer than a write waits for it.
+    let other = rusqlite::Connection::open(fixture.folder.path().join("bus.sqlite")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let lost = fixture.bus.publish(vec![message(&topic, "k", "lost")]);
+    let lost = tokio::time::timeout(Duration::from_secs(60), lost);
+    let (committed, lost) = tokio::join!(subscription.commit(&partition, 0), lost);
+    assert!(lost.expect("the publisher is answered").is_err());
+    committed.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+
+    fixture
+        .bus
+        .publish(vec![message(&topic, "k", "kept")])
+        .await
+        .unwrap();
+    assert_eq!(collect(&mut *subscription, 1).await[0].message.value, "kept");
+    subscription.commit(&partition, 1).await.unwrap();
+    drop(subscription);
+    let again = fixture.restart().await;
+    again.bus.declare(&[topic]).await.unwrap();
+    again
+        .bus
+        .publish(vec![message(&topic, "k", "new")])
+        .await
+        .unwrap();
+    let mut subscription = again.bus.subscribe("g", &[topic]).await.unwrap();
+    assert_eq!(
+        collect(&mut *subscription, 1).await[0].message.value,
+        "new",
+        "the commit is stored"
+    );
+}
+
+#[tokio::test]
 async fn a_folder_in_use_is_named() {
     let fixture = InFolder::<2000>::start().await;
     let error = Embedded::open(fixture.folder.path(), Options::default())

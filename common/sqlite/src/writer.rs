@@ -103,7 +103,11 @@ fn group(
     };
     let mut next = Some(first);
     while let Some(job) = next {
-        transaction.prepare_cached("SAVEPOINT write")?.execute([])?;
+        if let Err(error) = savepoint(&transaction) {
+            // A job that is dropped would leave whoever waits for its follow-up waiting for ever.
+            ran.push(job(Err(&error)));
+            return Err(error);
+        }
         let one = job(Ok(&transaction));
         let keep = one.keep;
         ran.push(one);
@@ -126,5 +130,10 @@ fn group(
     } else {
         transaction.rollback()?
     }
+    Ok(())
+}
+
+fn savepoint(transaction: &Transaction<'_>) -> Result<(), Error> {
+    transaction.prepare_cached("SAVEPOINT write")?.execute([])?;
     Ok(())
 }

@@ -31,6 +31,9 @@ struct Piece {
 
 type Answer = oneshot::Sender<Result<(), Error>>;
 
+/// Whom a write answers; none while it has not taken what is pending.
+type Answers = Mutex<Option<Vec<Answer>>>;
+
 /// Those of one partition, encoded.
 struct Part {
     partition: PartitionId,
@@ -65,7 +68,7 @@ pub(super) async fn publish(log: &Arc<Log>, messages: Vec<Outgoing>) -> Result<(
         pending.pieces.push(Piece { parts, answer });
         if !pending.queued {
             pending.queued = true;
-            let answers = Arc::new(Mutex::new(Vec::new()));
+            let answers = Arc::new(Answers::default());
             let (run, done, done_answers) = (log.shared.clone(), log.shared.clone(), answers.clone());
             place_in_queue.send(
                 move |tx| append(tx, &run, &answers),
@@ -127,17 +130,16 @@ fn hash(key: &str) -> u64 {
 fn append(
     tx: &Transaction<'_>,
     shared: &Shared,
-    answers: &Mutex<Vec<Answer>>,
+    answers: &Answers,
 ) -> Result<Vec<(PartitionId, Batch)>, Error> {
-    let pieces = {
-        let mut pending = shared.pending.lock();
-        pending.queued = false;
-        std::mem::take(&mut pending.pieces)
-    };
+    let (asked, pieces): (Vec<_>, Vec<_>) = take_pending(shared)
+        .into_iter()
+        .map(|piece| (piece.answer, piece.parts))
+        .unzip();
+    *answers.lock() = Some(asked);
     let mut parts: BTreeMap<PartitionId, Vec<Part>> = BTreeMap::new();
     for piece in pieces {
-        answers.lock().push(piece.answer);
-        for part in piece.parts {
+        for part in piece {
             let of_partition = parts.entry(part.partition).or_default();
             match of_partition.last_mut() {
                 Some(last) if last.blob.len() + part.blob.len() <= MAX_BLOB => {
@@ -178,9 +180,21 @@ fn append(
     Ok(appended)
 }
 
+fn take_pending(shared: &Shared) -> Vec<Piece> {
+    let mut pending = shared.pending.lock();
+    pending.queued = false;
+    std::mem::take(&mut pending.pieces)
+}
+
 /// On the writer thread, after the commit, in the order of commits.
-fn finish(shared: &Shared, result: Result<Vec<(PartitionId, Batch)>, Error>, answers: &Mutex<Vec<Answer>>) {
-    let answers = std::mem::take(&mut *answers.lock());
+fn finish(shared: &Shared, result: Result<Vec<(PartitionId, Batch)>, Error>, answers: &Answers) {
+    // A group that could not even begin has taken nothing: whoever is pending waits for this write and no other.
+    let answers = answers.lock().take().unwrap_or_else(|| {
+        take_pending(shared)
+            .into_iter()
+            .map(|piece| piece.answer)
+            .collect()
+    });
     match result {
         Ok(appended) => {
             {

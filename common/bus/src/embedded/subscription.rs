@@ -251,11 +251,11 @@ impl Subscription for Member {
         state.dirty.insert((self.group.clone(), id), next_offset);
         if !state.flushing {
             state.flushing = true;
-            let shared = self.log.shared.clone();
+            let (run, done) = (self.log.shared.clone(), self.log.shared.clone());
             place_in_queue.send(
                 move |tx| {
                     let dirty = {
-                        let mut state = shared.state.lock();
+                        let mut state = run.state.lock();
                         state.flushing = false;
                         std::mem::take(&mut state.dirty)
                     };
@@ -263,7 +263,9 @@ impl Subscription for Member {
                 },
                 move |result: Result<(), Error>| {
                     if let Err(error) = result {
-                        // The next commit of the partition says it again.
+                        // The group may not even have begun, so that the flag is still up. The next commit of the
+                        // partition says it again.
+                        done.state.lock().flushing = false;
                         tracing::warn!(%error, "cannot store committed offsets; after a crash those records come again");
                     }
                 },
