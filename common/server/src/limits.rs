@@ -5,8 +5,13 @@ use std::time::Duration;
 pub struct Limits {
     /// Largest message of gRPC, largest body of REST, in bytes; both ways.
     pub max_message: usize,
-    /// RPCs that are worked on at once; more are refused with RESOURCE_EXHAUSTED. A stream counts until its headers.
+    /// Unary RPCs that are worked on at once; more are refused with RESOURCE_EXHAUSTED.
     pub max_in_flight: usize,
+    /// Streaming RPCs, either way, that are open at once; more are refused with RESOURCE_EXHAUSTED. They have places of
+    /// their own, since they last as long as somebody watches.
+    pub max_open_streams: usize,
+    /// How long a unary RPC may take, body and all, when its caller does not set less.
+    pub unary_timeout: Duration,
     /// Connections that are open at once; more wait in the kernel's queue.
     pub max_connections: usize,
     /// Streams of one HTTP/2 connection that are open at once.
@@ -34,6 +39,8 @@ impl Default for Limits {
         Self {
             max_message: 4 << 20,
             max_in_flight: 1_024,
+            max_open_streams: 10_000,
+            unary_timeout: Duration::from_secs(60),
             max_connections: 20_000,
             max_streams: 1_024,
             max_headers: 32 << 10,

@@ -4,6 +4,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Sleep;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::Status;
@@ -22,6 +23,8 @@ pub(crate) struct Body {
 pub(crate) struct Ends {
     pub(crate) draining: Pin<Box<WaitForCancellationFutureOwned>>,
     pub(crate) deadline: Option<Pin<Box<Sleep>>>,
+    /// Among the streams that are open.
+    pub(crate) _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Body {
@@ -39,6 +42,7 @@ impl Body {
 
     fn end(&mut self, status: &Status) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         self.done = true;
+        self.ends = None;
         self.inner = tonic::body::Body::empty();
         let mut trailers = HeaderMap::new();
         // Fails only on a message that is no header value, which tonic encodes.

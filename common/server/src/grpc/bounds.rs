@@ -90,6 +90,8 @@ pub(crate) struct Bounds(Arc<Shared>);
 
 struct Shared {
     in_flight: Arc<Semaphore>,
+    open_streams: Arc<Semaphore>,
+    unary_timeout: Duration,
     max_message: usize,
     draining: CancellationToken,
     /// Paths with one request and one answer.
@@ -107,6 +109,8 @@ impl Bounds {
             .collect();
         Self(Arc::new(Shared {
             in_flight: Arc::new(Semaphore::new(limits.max_in_flight)),
+            open_streams: Arc::new(Semaphore::new(limits.max_open_streams)),
+            unary_timeout: limits.unary_timeout,
             max_message: limits.max_message,
             draining,
             unary,
@@ -150,7 +154,12 @@ where
         let permit = if path.starts_with("/grpc.") {
             None
         } else {
-            match Arc::clone(&self.shared.in_flight).try_acquire_owned() {
+            let places = if unary {
+                &self.shared.in_flight
+            } else {
+                &self.shared.open_streams
+            };
+            match Arc::clone(places).try_acquire_owned() {
                 Ok(permit) => Some(permit),
                 Err(_) => return Answer::refused(Error::Overloaded),
             }
@@ -162,10 +171,13 @@ where
         if let Some(at) = deadline {
             request.extensions_mut().insert(Deadline(at));
         }
+        // Whoever sends a request and never its body must not keep a place for ever.
+        let limit = unary.then(|| Instant::now() + self.shared.unary_timeout);
+        let ends = deadline.into_iter().chain(limit).min();
         let request = gzip::inflate(request, self.shared.max_message);
         Answer {
             stream: (!unary).then(|| Box::pin(self.shared.draining.clone().cancelled_owned())),
-            deadline: deadline.map(sleep_until),
+            deadline: ends.map(sleep_until),
             at: deadline,
             max_message: self.shared.max_message,
             permit,
@@ -186,7 +198,7 @@ pin_project! {
         // For an RPC that is not unary: resolves when the server drains.
         stream: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
         max_message: usize,
-        // Held until the headers: a stream that is open takes no place.
+        // Of a unary RPC held until the answer, of a stream until its end.
         permit: Option<OwnedSemaphorePermit>,
         refusal: Option<Error>,
     }
@@ -224,10 +236,14 @@ where
             None => inner.poll(cx),
         };
         if let Poll::Ready(response) = polled {
-            this.permit.take();
+            let place = this.permit.take();
             let ends = this.stream.take().map(|draining| {
                 let deadline = this.at.map(|at| Box::pin(sleep_until(at)));
-                Box::new(Ends { draining, deadline })
+                Box::new(Ends {
+                    draining,
+                    deadline,
+                    _place: place,
+                })
             });
             let max = *this.max_message;
             return Poll::Ready(

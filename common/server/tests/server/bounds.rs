@@ -129,7 +129,7 @@ async fn what_is_too_many_is_shed_with_a_hint() {
 }
 
 #[tokio::test]
-async fn an_open_stream_takes_no_place() {
+async fn an_open_stream_takes_no_place_of_a_request() {
     let server = limited(Limits {
         max_in_flight: 1,
         ..Limits::default()
@@ -140,6 +140,65 @@ async fn an_open_stream_takes_no_place() {
     };
     let _first = events.watch_event(request.clone()).await.unwrap();
     let _second = events.watch_event(request).await.unwrap();
+    events.get_event(get("e1")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_streams_takes_no_place_of_a_request() {
+    let server = limited(Limits {
+        max_in_flight: 1,
+        ..Limits::default()
+    });
+    let channel = server.channel().await;
+    let (sender, messages) = tokio::sync::mpsc::channel(1);
+    let mut beacons = BeaconServiceClient::new(channel.clone());
+    let streaming = tokio::spawn(async move {
+        beacons
+            .stream_beacons(tokio_stream::wrappers::ReceiverStream::new(messages))
+            .await
+    });
+    // The second has room once the first is on its way, and so the call with it.
+    for _ in 0..2 {
+        sender.send(StreamBeaconsRequest::default()).await.unwrap();
+    }
+    let mut events = EventServiceClient::new(channel);
+    for _ in 0..20 {
+        events.get_event(get("e1")).await.unwrap();
+    }
+    drop(sender);
+    assert_eq!(streaming.await.unwrap().unwrap().into_inner().accepted, 2);
+}
+
+#[tokio::test]
+async fn more_streams_than_allowed_are_shed_until_one_ends() {
+    let server = limited(Limits {
+        max_open_streams: 1,
+        ..Limits::default()
+    });
+    let mut events = EventServiceClient::new(server.channel().await);
+    let request = WatchEventRequest {
+        name: "channels/c1/events/e1".to_owned(),
+    };
+    let first = events.watch_event(request.clone()).await.unwrap();
+    let shed = events.watch_event(request.clone()).await.unwrap_err();
+    assert_eq!(shed.get_details_error_info().unwrap().reason, "OVERLOADED");
+    drop(first);
+    // The place is free again once the server noticed that nobody watches.
+    while events.watch_event(request.clone()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_gives_its_place_back() {
+    let server = limited(Limits {
+        max_in_flight: 1,
+        unary_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    let mut events = EventServiceClient::new(server.channel().await);
+    let status = events.get_event(get("slow")).await.unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     events.get_event(get("e1")).await.unwrap();
 }
 
