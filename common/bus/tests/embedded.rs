@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use marquee_bus::embedded::{Embedded, Options};
 use marquee_bus::testing::{Fixture, collect, message, topic};
-use marquee_bus::{Error, EventBus};
+use marquee_bus::{Error, EventBus, dead_letter, dead_letters};
 use tempfile::TempDir;
 
 struct InFolder<const TAIL: usize> {
@@ -133,6 +133,25 @@ async fn a_message_that_is_too_large_is_refused_and_nothing_of_its_batch_publish
         Err(Error::TooLarge { .. })
     ));
     assert_eq!(fixture.bus.end_offsets(&topic).await.unwrap(), [0]);
+}
+
+#[tokio::test]
+async fn the_largest_message_has_a_place_among_the_dead_letters() {
+    let fixture = InFolder::<2000>::start().await;
+    let topic = topic(1);
+    fixture.bus.declare(&[topic, dead_letters(&topic)]).await.unwrap();
+    let empty = message(&topic, "k", "");
+    let overhead = 200 + empty.message.id.len();
+    let largest = "x".repeat(Options::default().message_bytes - overhead);
+    fixture
+        .bus
+        .publish(vec![message(&topic, "k", &largest)])
+        .await
+        .unwrap();
+    let mut subscription = fixture.bus.subscribe("g", &[topic]).await.unwrap();
+    let record = collect(&mut *subscription, 1).await.remove(0);
+    let letter = dead_letter(&record, "g", &"why ".repeat(100_000));
+    fixture.bus.publish(vec![letter]).await.unwrap();
 }
 
 #[tokio::test]

@@ -13,6 +13,7 @@ use super::codec;
 use super::group::PartitionId;
 use super::log::{Batch, Log, Shared, place, signed};
 use super::retention;
+use crate::topics::{DEAD_LETTER_ROOM, DEAD_LETTERS};
 use crate::{Error, Outgoing};
 
 /// What publishers have brought and the writer thread has not taken yet.
@@ -91,11 +92,12 @@ fn encode(log: &Log, messages: &[Outgoing]) -> Result<Vec<Part>, Error> {
             topic = log.topic(name)?;
         }
         let size = codec::size(message);
-        if size > log.shared.options.message_bytes {
-            return Err(Error::TooLarge {
-                size,
-                limit: log.shared.options.message_bytes,
-            });
+        let mut limit = log.shared.options.message_bytes;
+        if name.ends_with(DEAD_LETTERS) {
+            limit += DEAD_LETTER_ROOM;
+        }
+        if size > limit {
+            return Err(Error::TooLarge { size, limit });
         }
         let partition = topic.partitions[(hash(&message.key) % topic.partitions.len() as u64) as usize];
         let known = parts.iter().rposition(|part| part.partition == partition);
