@@ -353,15 +353,21 @@ async fn rest_answers_with_problems(marquee: &Marquee, nora: &Person) -> Result<
 async fn encoders_are_told_why(marquee: &Marquee, api: &Api, nora: &Person, channel: &Channel) -> Result<()> {
     let refused = async |url: &str, reason: &str| {
         let (published, said) = ffmpeg::publish(url, Some(20))?.finish().await?;
-        ensure!(!published, "ffmpeg published to what must be refused ({reason})");
-        anyhow::Ok(said)
+        ensure!(!published, "ffmpeg published to what must be refused: {reason}");
+        ensure!(said.contains(reason), "ffmpeg does not show `{reason}`: {said}");
+        anyhow::Ok(())
     };
+    let (unknown, no_application, occupied) = (
+        "the stream key is not known",
+        "there is no such application",
+        "on the air with another encoder",
+    );
     let wrong = "mq_0123456789abcdefghjkmnpqrstvwxyz";
-    refused(&format!("{}/{wrong}", marquee.ready.rtmp), "wrong key").await?;
+    refused(&format!("{}/{wrong}", marquee.ready.rtmp), unknown).await?;
     let key = api.stream_key(nora, channel).await?;
     refused(
         &format!("{}/{key}", marquee.ready.rtmp.replace("/live", "/show")),
-        "unknown application",
+        no_application,
     )
     .await?;
     let first = ffmpeg::publish(&format!("{}/{key}", marquee.ready.rtmp), None)?;
@@ -376,14 +382,10 @@ async fn encoders_are_told_why(marquee: &Marquee, api: &Api, nora: &Person, chan
             .is_ok_and(|answer| answer.status == 200)
     };
     marquee_testkit::wait_until("the first encoder to be live", Duration::from_secs(20), live).await?;
-    refused(&format!("{}/{key}", marquee.ready.rtmp), "key in use").await?;
+    refused(&format!("{}/{key}", marquee.ready.rtmp), occupied).await?;
     first.stop().await?;
     let log = marquee.log();
-    for reason in [
-        "the stream key is not known",
-        "there is no application",
-        "on the air with another encoder",
-    ] {
+    for reason in [unknown, no_application, occupied] {
         ensure!(log.contains(reason), "`{reason}` is not in the log");
     }
     ensure!(!log.contains(&key) && !log.contains(wrong), "a key is in the log");

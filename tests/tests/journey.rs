@@ -160,6 +160,7 @@ async fn story(marquee: &Marquee) -> Result<()> {
         country: "NL".into(),
         platform: "test".into(),
     };
+    let began = Instant::now();
     let first = [
         beacon(1, PlaybackState::Starting),
         beacon(2, PlaybackState::Playing),
@@ -171,7 +172,6 @@ async fn story(marquee: &Marquee) -> Result<()> {
         .await?
         .into_inner();
     ensure!((taken.accepted, taken.rejected) == (2, 0));
-    let began = Instant::now();
     until_viewers(&mut audience, 1).await?;
     // Two seconds of watching: this is what is measured, not a wait for something to happen.
     tokio::time::sleep(Duration::from_secs(2)).await;
