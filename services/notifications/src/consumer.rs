@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use marquee_bus::{Delivery, Handler, HandlerError};
 use marquee_proto::events::v1::{
     Channel, Event as WireEvent, EventChanged, EventState, Visibility, event_changed,
@@ -36,11 +37,14 @@ impl Handler<FollowChanged> for Audience {
             Some(Change::Created(created)) => {
                 let follow = present(created.follow, "follow")?;
                 let name: FollowName = name(&follow.name)?;
-                FollowChange::Created(Follow {
-                    account: name.account().to_string(),
-                    channel: self::name::<ChannelName>(&follow.channel)?.to_string(),
-                    name: follow.name,
-                })
+                FollowChange::Created {
+                    time: since(follow.create_time.as_ref(), delivery.time),
+                    follow: Follow {
+                        account: name.account().to_string(),
+                        channel: self::name::<ChannelName>(&follow.channel)?.to_string(),
+                        name: follow.name,
+                    },
+                }
             }
             Some(Change::Deleted(deleted)) => FollowChange::Deleted(present(deleted.follow, "follow")?.name),
             None => return Err(poison("the message says of no change")),
@@ -62,15 +66,18 @@ impl Handler<ReminderChanged> for Audience {
                     .as_ref()
                     .map_or(Some(Default::default()), duration_from_proto);
                 let lead = lead.ok_or_else(|| poison("the lead time is ill formed"))?;
-                ReminderChange::Created(Reminder {
-                    account: name.account().to_string(),
-                    event: self::name::<EventName>(&reminder.event)?.to_string(),
-                    name: reminder.name,
-                    lead_micros: i64::try_from(lead.as_micros())
-                        .map_err(|_| poison("the lead time is too long"))?,
-                    state: ReminderState::Waiting,
-                    due: None,
-                })
+                ReminderChange::Created {
+                    time: since(reminder.create_time.as_ref(), delivery.time),
+                    reminder: Reminder {
+                        account: name.account().to_string(),
+                        event: self::name::<EventName>(&reminder.event)?.to_string(),
+                        name: reminder.name,
+                        lead_micros: i64::try_from(lead.as_micros())
+                            .map_err(|_| poison("the lead time is too long"))?,
+                        state: ReminderState::Waiting,
+                        due: None,
+                    },
+                }
             }
             Some(Change::Deleted(deleted)) => {
                 ReminderChange::Deleted(present(deleted.reminder, "reminder")?.name)
@@ -125,6 +132,7 @@ fn decode_event(event: &WireEvent, channel: &Channel) -> Result<Event, HandlerEr
         title: event.title.clone(),
         start: time(event.scheduled_start_time.as_ref(), "scheduled_start_time")?,
         state,
+        live_since: None,
         listed: event.visibility() == Visibility::Public,
         has_recording: !event.recording_path.is_empty(),
         update_time: time(event.update_time.as_ref(), "update_time")?,
@@ -160,6 +168,11 @@ fn failure(payment: Payment) -> Content {
         channel: String::new(),
         event: String::new(),
     }
+}
+
+/// The time that the message tells, or else when it was sent.
+fn since(told: Option<&prost_types::Timestamp>, sent: Timestamp) -> Timestamp {
+    micros(told.and_then(from_proto).unwrap_or(sent))
 }
 
 fn poison(reason: impl Display) -> HandlerError {

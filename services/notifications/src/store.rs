@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use marquee_documents::{Collection, Document, Page, Query, Store as Documents, Stored};
 
 use crate::domain::audience::{Follow, Reminder, ReminderState};
-use crate::domain::event::Event;
+use crate::domain::event::{Event, State};
 use crate::domain::fanout::Fanout;
 use crate::domain::notification::{Inbox, Notification};
 use crate::error::Result;
@@ -85,6 +85,14 @@ impl Store {
             .equals(false)
             .at_most(last)
             .limit(limit);
+        Ok(self.documents.query(query).await?.items)
+    }
+
+    /// What of a channel is on the air: one event, but for a moment. By the index, which knows what any other query does.
+    pub(crate) async fn live(&self, channel: &str) -> Result<Vec<Stored<Event>>> {
+        let query = Query::by("by_channel_state")
+            .equals(channel)
+            .equals(State::Live.as_str());
         Ok(self.documents.query(query).await?.items)
     }
 

@@ -12,13 +12,21 @@ use crate::error::{Error, Result};
 
 /// A follow came or went.
 pub(crate) enum FollowChange {
-    Created(Follow),
+    Created {
+        follow: Follow,
+        /// Since when.
+        time: Timestamp,
+    },
     Deleted(String),
 }
 
 /// A reminder came or went.
 pub(crate) enum ReminderChange {
-    Created(Reminder),
+    Created {
+        reminder: Reminder,
+        /// Since when.
+        time: Timestamp,
+    },
     Deleted(String),
 }
 
@@ -34,11 +42,16 @@ pub(crate) struct EventChange {
 impl App {
     pub(crate) async fn follow(&self, change: FollowChange) -> Result<()> {
         match change {
-            FollowChange::Created(follow) => {
+            FollowChange::Created { follow, time } => {
                 self.store
                     .documents
                     .commit(Transaction::new().put(&follow)?)
                     .await?;
+                for event in self.store.live(&follow.channel).await? {
+                    if event.value.listed {
+                        self.tell_live(&follow.account, &event.value, time).await?;
+                    }
+                }
                 Ok(())
             }
             FollowChange::Deleted(name) => forgiving(
@@ -52,7 +65,7 @@ impl App {
 
     pub(crate) async fn reminder(&self, change: ReminderChange) -> Result<()> {
         match change {
-            ReminderChange::Created(reminder) => {
+            ReminderChange::Created { reminder, time } => {
                 let insert = Transaction::new().insert(&reminder)?;
                 match self.store.documents.commit(insert).await {
                     // Told again: what it became since then stays.
@@ -60,7 +73,11 @@ impl App {
                     Err(error) => return Err(error.into()),
                 }
                 // The reminder is there: if the event comes later, its fan-out finds it.
-                self.retime(&reminder.name).await
+                self.retime(&reminder.name).await?;
+                if let Some(event) = self.store.get::<Event>(&reminder.event).await? {
+                    self.tell_live(&reminder.account, &event.value, time).await?;
+                }
+                Ok(())
             }
             ReminderChange::Deleted(name) => forgiving(
                 self.store
@@ -69,6 +86,15 @@ impl App {
                     .await,
             ),
         }
+    }
+
+    /// Tells who asked to be told before the event went live, but was heard of only after that: topics keep no order among
+    /// each other, so that its fan-out may have gone by. When it has not, it tells nobody twice.
+    async fn tell_live(&self, account: &str, event: &Event, asked: Timestamp) -> Result<()> {
+        let Some(since) = event.live_since.filter(|_| event.went_live_after(asked)) else {
+            return Ok(());
+        };
+        self.tell(account, &event.is_live(), since).await
     }
 
     /// Lets a reminder fire by its event's start, once the event is known.
@@ -125,7 +151,11 @@ impl App {
     /// Remembers the event and, in the same transaction, what is to be done because of the change. A change that was seen
     /// before, or is older than what is known, does nothing.
     pub(crate) async fn event(&self, change: EventChange) -> Result<()> {
-        let EventChange { event, message, time } = change;
+        let EventChange {
+            mut event,
+            message,
+            time,
+        } = change;
         let now = self.config.clock.now();
         let is_news = now.duration_since(time).unsigned_abs() < self.config.max_age || time > now;
         for _ in 0..ATTEMPTS {
@@ -136,7 +166,9 @@ impl App {
             {
                 return Ok(());
             }
-            let tasks = event.changes_since(known.as_ref().map(|known| &*known.value));
+            let before = known.as_ref().map(|known| &*known.value);
+            event.note_live(before);
+            let tasks = event.changes_since(before);
             let mut transaction = match &known {
                 Some(known) => Transaction::new().replace(&event, &known.etag)?,
                 None => Transaction::new().insert(&event)?,

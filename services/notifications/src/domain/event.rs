@@ -21,6 +21,9 @@ pub(crate) struct Event {
     #[serde(with = "jiff::fmt::serde::timestamp::microsecond::required")]
     pub(crate) start: Timestamp,
     pub(crate) state: State,
+    /// When it was told to be on the air; `None` unless it was.
+    #[serde(default, with = "jiff::fmt::serde::timestamp::microsecond::optional")]
+    pub(crate) live_since: Option<Timestamp>,
     /// False when only who has its name shall find it.
     pub(crate) listed: bool,
     pub(crate) has_recording: bool,
@@ -39,9 +42,25 @@ pub(crate) enum State {
     Cancelled,
 }
 
+impl State {
+    /// As it is stored and queried.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Live => "live",
+            Self::Ended => "ended",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
 impl Document for Event {
     const COLLECTION: &'static str = "events";
-    const INDEXES: &'static [Index] = &[];
+    const INDEXES: &'static [Index] = &[Index {
+        name: "by_channel_state",
+        fields: &["channel", "state"],
+        unique: false,
+    }];
 
     fn id(&self) -> &str {
         &self.name
@@ -79,16 +98,8 @@ impl Event {
         } else {
             Audience::Reminded
         };
-        let mut tell = |kind, audience, occurrence: String, title: String, body: String| {
+        let mut tell = |audience, content| {
             if audience != Audience::Nobody {
-                let content = Content {
-                    kind,
-                    occurrence,
-                    title,
-                    body,
-                    channel: self.channel.clone(),
-                    event: self.name.clone(),
-                };
                 tasks.push(Task::Tell { audience, content });
             }
         };
@@ -99,11 +110,13 @@ impl Event {
                 if !announced {
                     let body = format!("{} on {}", self.title, day(self.start));
                     tell(
-                        Kind::EventScheduled,
                         followers,
-                        self.name.clone(),
-                        format!("{who} scheduled an event"),
-                        body,
+                        self.content(
+                            Kind::EventScheduled,
+                            self.name.clone(),
+                            format!("{who} scheduled an event"),
+                            body,
+                        ),
                     );
                 }
                 if retimed && before.is_some() {
@@ -111,32 +124,20 @@ impl Event {
                     let body = format!("{who} starts it on {}", day(self.start));
                     let title = format!("{} has a new time", self.title);
                     tell(
-                        Kind::EventRescheduled,
                         Audience::Reminded,
-                        occurrence,
-                        title,
-                        body,
+                        self.content(Kind::EventRescheduled, occurrence, title, body),
                     );
                 }
             }
             State::Live if state_before != Some(State::Live) && state_before != Some(State::Ended) => {
-                tell(
-                    Kind::EventLive,
-                    everybody,
-                    self.name.clone(),
-                    format!("{who} is live"),
-                    self.title.clone(),
-                );
+                tell(everybody, self.is_live());
             }
             State::Cancelled if state_before != Some(State::Cancelled) => {
                 let title = format!("{} is cancelled", self.title);
                 let body = format!("{who} called it off");
                 tell(
-                    Kind::EventCancelled,
                     Audience::Reminded,
-                    self.name.clone(),
-                    title,
-                    body,
+                    self.content(Kind::EventCancelled, self.name.clone(), title, body),
                 );
             }
             State::Live | State::Ended | State::Cancelled => {}
@@ -144,14 +145,39 @@ impl Event {
         if self.has_recording && !before.is_some_and(|event| event.has_recording) {
             let title = format!("A recording of {who} is ready");
             tell(
-                Kind::RecordingReady,
                 followers,
-                self.name.clone(),
-                title,
-                self.title.clone(),
+                self.content(Kind::RecordingReady, self.name.clone(), title, self.title.clone()),
             );
         }
         tasks
+    }
+
+    /// Takes over from what is known of it when it went live, or notes that it does now.
+    pub(crate) fn note_live(&mut self, before: Option<&Self>) {
+        let now_live = (self.state == State::Live).then_some(self.update_time);
+        self.live_since = before.and_then(|event| event.live_since).or(now_live);
+    }
+
+    /// True for somebody who asked to be told at `asked`: it has gone live since then and still is.
+    pub(crate) fn went_live_after(&self, asked: Timestamp) -> bool {
+        self.state == State::Live && self.live_since.is_some_and(|since| since > asked)
+    }
+
+    /// That it is live.
+    pub(crate) fn is_live(&self) -> Content {
+        let title = format!("{} is live", self.channel_title);
+        self.content(Kind::EventLive, self.name.clone(), title, self.title.clone())
+    }
+
+    fn content(&self, kind: Kind, occurrence: String, title: String, body: String) -> Content {
+        Content {
+            kind,
+            occurrence,
+            title,
+            body,
+            channel: self.channel.clone(),
+            event: self.name.clone(),
+        }
     }
 
     /// What becomes of a reminder of this event that is due at `now`.
@@ -165,14 +191,9 @@ impl Event {
             left if left < 0 => format!("{} should have started", self.channel_title),
             left => format!("{} starts {}", self.channel_title, in_words(left)),
         };
-        Due::Tell(Content {
-            kind: Kind::EventReminder,
-            occurrence: format!("{reminder} {}", self.start.as_microsecond()),
-            title: format!("{} starts soon", self.title),
-            body,
-            channel: self.channel.clone(),
-            event: self.name.clone(),
-        })
+        let occurrence = format!("{reminder} {}", self.start.as_microsecond());
+        let title = format!("{} starts soon", self.title);
+        Due::Tell(self.content(Kind::EventReminder, occurrence, title, body))
     }
 }
 
@@ -207,6 +228,7 @@ mod tests {
             title: "Late night".into(),
             start: at(10_000),
             state,
+            live_since: (state == State::Live).then(|| at(9_000)),
             listed: true,
             has_recording: false,
             update_time: at(1),
@@ -244,6 +266,30 @@ mod tests {
             expected,
             "of an unscheduled one too"
         );
+    }
+
+    #[test]
+    fn an_event_is_news_to_who_asked_before_it_went_live_while_it_is() {
+        assert!(event(State::Live).went_live_after(at(8_999)));
+        assert!(!event(State::Live).went_live_after(at(9_000)));
+        let ended = Event {
+            state: State::Ended,
+            ..event(State::Live)
+        };
+        assert!(!ended.went_live_after(at(8_999)));
+    }
+
+    #[test]
+    fn an_event_is_live_since_it_was_first_told_to_be() {
+        let mut live = event(State::Live);
+        live.note_live(Some(&event(State::Scheduled)));
+        assert_eq!(live.live_since, Some(at(1)));
+        let mut renamed = Event {
+            update_time: at(2),
+            ..live.clone()
+        };
+        renamed.note_live(Some(&live));
+        assert_eq!(renamed.live_since, Some(at(1)));
     }
 
     #[test]

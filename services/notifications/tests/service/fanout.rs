@@ -174,6 +174,30 @@ async fn a_fan_out_that_is_killed_in_the_middle_tells_everybody_once() {
 }
 
 #[tokio::test]
+async fn who_followed_before_the_start_is_told_although_the_follow_is_still_on_its_way() {
+    const FOLLOWERS: usize = 1_000;
+    let fixture = Fixture::start().await;
+    fixture.follow(&["first"]).await;
+    let names: Vec<_> = (0..FOLLOWERS).map(|n| format!("viewer-{n:04}")).collect();
+    fixture.announce_follows(&names).await;
+    let live = then(&event("e", 0), EventState::Live);
+    fixture.publish(&live.name, &changed(&live)).await;
+    fixture.titles("first", 1).await;
+    assert_eq!(fixture.titles("viewer-0999", 1).await, ["Jazz is live"]);
+}
+
+#[tokio::test]
+async fn who_follows_while_a_channel_is_live_is_not_told_that_it_went_live() {
+    let fixture = Fixture::start().await;
+    fixture.follow(&["first"]).await;
+    let live = then(&event("e", -60), EventState::Live);
+    fixture.publish(&live.name, &changed(&live)).await;
+    fixture.titles("first", 1).await;
+    fixture.follow(&["late"]).await;
+    assert!(fixture.list("late").await.is_empty());
+}
+
+#[tokio::test]
 #[ignore = "measures"]
 async fn how_long_it_takes_to_tell_many_followers() {
     const FOLLOWERS: usize = 10_000;

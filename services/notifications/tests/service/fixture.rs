@@ -228,6 +228,14 @@ impl Fixture {
         self.followers_known(&probe).await;
     }
 
+    /// Publishes that the accounts follow `channels/c`.
+    pub(crate) async fn announce_follows(&self, accounts: &[String]) {
+        let follows = accounts
+            .iter()
+            .map(|account| marquee_bus::event(ORDERED, &followed(account, "c")));
+        self.bus.publish(follows.collect()).await.unwrap();
+    }
+
     pub(crate) async fn unfollow(&self, account: &str) {
         let probe = format!("probe-{}", uuid::Uuid::new_v4().simple());
         let messages = [unfollowed(account), followed(&probe, &probe)];
