@@ -3,8 +3,10 @@
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use marquee_proto::video_ingest::v1::{ListStreamKeysRequest, RevokeStreamKeyRequest};
 use marquee_testkit::{Marquee, http};
+use marquee_tests::Api;
 use tokio::process::Command;
 
 /// Runs the binary to its end.
@@ -128,6 +130,34 @@ async fn two_instances_run_side_by_side() -> Result<()> {
             "{channels}"
         );
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_key_is_the_same_after_a_restart_unless_it_was_revoked() -> Result<()> {
+    let mut marquee = Marquee::start(&["--demo"]).await?;
+    let first = marquee.ready.stream_key.clone();
+    marquee.kill().await?;
+    marquee.restart().await?;
+    ensure!(first.is_some() && marquee.ready.stream_key == first);
+
+    let creator = marquee.ready.creator.clone().context("no creator")?;
+    let list = ListStreamKeysRequest {
+        parent: marquee.ready.channel.clone().context("no channel")?,
+        ..ListStreamKeysRequest::default()
+    };
+    let mut keys = Api::of(&marquee).await?.stream_keys();
+    let known = keys.list_stream_keys(creator.request(list)).await?.into_inner();
+    for key in known.stream_keys {
+        let revoke = RevokeStreamKeyRequest { name: key.name };
+        keys.revoke_stream_key(creator.request(revoke)).await?;
+    }
+    marquee.kill().await?;
+    marquee.restart().await?;
+    ensure!(
+        marquee.ready.stream_key.is_some() && marquee.ready.stream_key != first,
+        "the revoked key is printed again"
+    );
     Ok(())
 }
 

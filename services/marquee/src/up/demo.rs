@@ -15,8 +15,8 @@ use marquee_proto::subscriptions::v1::account_service_client::AccountServiceClie
 use marquee_proto::subscriptions::v1::follow_service_client::FollowServiceClient;
 use marquee_proto::subscriptions::v1::session_service_client::SessionServiceClient;
 use marquee_proto::subscriptions::v1::{Account, CreateAccountRequest, CreateFollowRequest, LoginRequest};
-use marquee_proto::video_ingest::v1::CreateStreamKeyRequest;
 use marquee_proto::video_ingest::v1::stream_key_service_client::StreamKeyServiceClient;
+use marquee_proto::video_ingest::v1::{CreateStreamKeyRequest, ListStreamKeysRequest};
 use serde::{Deserialize, Serialize};
 use tonic::transport::Channel as Transport;
 use tonic::{Code, Request, Status};
@@ -47,6 +47,9 @@ pub(crate) struct Person {
 /// Kept in the data folder, since a stream key is shown once.
 #[derive(Serialize, Deserialize)]
 struct Kept {
+    /// The key's name; empty in a file of an earlier version.
+    #[serde(default)]
+    name: String,
     stream_key: String,
 }
 
@@ -200,27 +203,40 @@ async fn stream_key(
     channel: &Channel,
     data: &Path,
 ) -> Result<String> {
+    let mut keys = StreamKeyServiceClient::new(transport.clone());
     let file = data.join("demo.json");
     if let Ok(bytes) = std::fs::read(&file)
         && let Ok(kept) = serde_json::from_slice::<Kept>(&bytes)
     {
-        return Ok(kept.stream_key);
+        let list = ListStreamKeysRequest {
+            parent: channel.name.clone(),
+            page_size: 200,
+            ..ListStreamKeysRequest::default()
+        };
+        let known = keys.list_stream_keys(signed(creator, list)?).await?.into_inner();
+        // The studio may have revoked it or given it another secret since.
+        let is_good = known
+            .stream_keys
+            .iter()
+            .any(|key| key.name == kept.name && !key.revoked && kept.stream_key.ends_with(&key.hint));
+        if is_good {
+            return Ok(kept.stream_key);
+        }
     }
     let create = CreateStreamKeyRequest {
         parent: channel.name.clone(),
         ..CreateStreamKeyRequest::default()
     };
-    let created = StreamKeyServiceClient::new(transport.clone())
+    let created = keys
         .create_stream_key(signed(creator, create)?)
-        .await?;
-    let stream_key = created.into_inner().secret;
-    keep(
-        file,
-        &Kept {
-            stream_key: stream_key.clone(),
-        },
-    )?;
-    Ok(stream_key)
+        .await?
+        .into_inner();
+    let kept = Kept {
+        name: created.stream_key.unwrap_or_default().name,
+        stream_key: created.secret,
+    };
+    keep(file, &kept)?;
+    Ok(kept.stream_key)
 }
 
 fn keep(file: PathBuf, kept: &Kept) -> Result<()> {
