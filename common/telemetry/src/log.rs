@@ -15,11 +15,12 @@ pub struct LogArgs {
         long = "log",
         value_name = "FILTER",
         default_value = "info",
-        env = "MARQUEE_LOG"
+        env = "MARQUEE_LOG",
+        global = true
     )]
     pub log: Filter,
     /// Text for people, JSON for machines
-    #[arg(long = "log-format", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, env = "MARQUEE_LOG_FORMAT")]
+    #[arg(long = "log-format", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, env = "MARQUEE_LOG_FORMAT", global = true)]
     pub log_format: LogFormat,
 }
 
