@@ -14,6 +14,9 @@ pub enum Error {
     /// The caller may not, or could not be judged.
     #[error(transparent)]
     Denied(#[from] marquee_auth::Error),
+    /// The bus.
+    #[error(transparent)]
+    Bus(#[from] marquee_bus::Error),
     /// There is no such resource.
     #[error("{name} was not found")]
     NotFound {
@@ -176,6 +179,7 @@ impl ErrorExt for Error {
         match self {
             Self::Invalid(invalid) => invalid.kind(),
             Self::Denied(denied) => denied.kind(),
+            Self::Bus(bus) => bus.kind(),
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::EmailTaken => ErrorKind::AlreadyExists,
             Self::BadCredentials
@@ -206,6 +210,7 @@ impl ErrorExt for Error {
         match self {
             Self::Invalid(invalid) => invalid.reason(),
             Self::Denied(denied) => denied.reason(),
+            Self::Bus(bus) => bus.reason(),
             Self::NotFound { kind, .. } => match kind {
                 Resource::Account => "ACCOUNT_NOT_FOUND",
                 Resource::Plan => "PLAN_NOT_FOUND",
@@ -269,6 +274,7 @@ impl ErrorExt for Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Denied(denied) => denied.retry_after(),
+            Self::Bus(bus) => bus.retry_after(),
             Self::TooManyAttempts { retry_after } => Some(*retry_after),
             Self::Crowded
             | Self::PaymentUnavailable

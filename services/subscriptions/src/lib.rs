@@ -24,6 +24,7 @@ mod wire;
 use std::sync::Arc;
 
 use marquee_bus::outbox::relay;
+use marquee_proto::topic;
 use marquee_server::{Platform, Service};
 
 pub use crate::clock::Clock;
@@ -42,9 +43,17 @@ use crate::store::sqlite::Sqlite;
 ///
 /// # Errors
 /// [`Error::Config`] for a setting that can't work, [`Error::Unusable`] for a data folder that can't be used, each in
-/// one line that says why.
+/// one line that says why; [`Error::Bus`] when the bus has the topics otherwise than declared.
 pub async fn build(config: Config, platform: Platform) -> Result<Service, Error> {
     config.validate()?;
+    let topics = [
+        topic::ACCOUNT,
+        topic::MEMBERSHIP,
+        topic::FOLLOW,
+        topic::REMINDER,
+        topic::PAYMENT,
+    ];
+    platform.bus.declare(&topics).await?;
     let folder = config.data.clone();
     let store = tokio::task::spawn_blocking(move || Sqlite::open(&folder))
         .await

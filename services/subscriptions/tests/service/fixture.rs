@@ -20,7 +20,7 @@ use marquee_proto::subscriptions::v1::session_service_client::SessionServiceClie
 use marquee_proto::subscriptions::v1::{
     Account, CreateAccountRequest, IssueServiceTokenRequest, LoginRequest, RefreshRequest, Tokens,
 };
-use marquee_proto::topic::{self, BusEvent};
+use marquee_proto::topic::BusEvent;
 use marquee_server::{Limits, Listener, Platform, PublicAddresses, run};
 use marquee_subscriptions::{Clock, Config, build};
 use tempfile::TempDir;
@@ -130,7 +130,6 @@ impl Fixture {
 
     async fn launch(folder: TempDir, events: EventsPeer, clock: Ahead, configure: Configure) -> Self {
         let bus = Embedded::open(&folder.path().join("bus"), Options::default()).unwrap();
-        bus.declare(topic::ALL).await.unwrap();
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr();
         let own = channel(format!("http://{address}").parse().unwrap());
