@@ -1,4 +1,5 @@
 //! The command line: help, references, and what is said when something is wrong.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -264,7 +264,6 @@ fn signed<T>(person: &Person, message: T) -> Result<Request<T>> {
 }
 
 /// The answer; none when the status is the expected one.
-#[expect(clippy::result_large_err, reason = "tonic's statuses are large")]
 fn absent<T>(expected: Code, answer: Result<T, Status>) -> Result<Option<T>, Status> {
     match answer {
         Ok(answer) => Ok(Some(answer)),
