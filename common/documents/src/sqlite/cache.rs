@@ -119,7 +119,12 @@ impl Cache {
     pub(super) fn begin(&self, changed: &[(&'static str, String)]) {
         let mut committing = self.committing.lock();
         for (collection, id) in changed {
-            *committing.entry(Id { collection, id: id.as_str().into() }).or_default() += 1;
+            *committing
+                .entry(Id {
+                    collection,
+                    id: id.as_str().into(),
+                })
+                .or_default() += 1;
         }
         self.in_commit.store(committing.len(), Ordering::Release);
     }
@@ -129,7 +134,10 @@ impl Cache {
         let mut committing = self.committing.lock();
         for (collection, id) in changed {
             self.documents.remove(&Looked(collection, id));
-            let key = Id { collection, id: id.as_str().into() };
+            let key = Id {
+                collection,
+                id: id.as_str().into(),
+            };
             if let Some(writes) = committing.get_mut(&key) {
                 *writes -= 1;
                 if *writes == 0 {
@@ -142,7 +150,10 @@ impl Cache {
 
     fn is_committing(&self, collection: &'static str, id: &str) -> bool {
         self.in_commit.load(Ordering::Acquire) > 0
-            && self.committing.lock().contains_key(&Id { collection, id: id.into() })
+            && self.committing.lock().contains_key(&Id {
+                collection,
+                id: id.into(),
+            })
     }
 }
 
@@ -156,7 +167,13 @@ mod tests {
 
     fn raw(etag: &str) -> (Raw, usize) {
         let Ok(etag) = Etag::from_str(etag);
-        (Raw { value: Arc::new(()), etag }, 1)
+        (
+            Raw {
+                value: Arc::new(()),
+                etag,
+            },
+            1,
+        )
     }
 
     #[test]
