@@ -79,12 +79,12 @@ topics! {
     RECORDING: video_ingest::v1::RecordingChanged, "video-ingest" / "recording", partitions 6, days 7,
     recording_changed { Ready => "ready", Deleted => "deleted" }
 
-    /// Channels; the key is the channel's name.
-    CHANNEL: events::v1::ChannelChanged, "events" / "channel", partitions 6, days 30,
+    /// Channels; the key is the channel's name. Kept for ever: the search index is built anew from it.
+    CHANNEL: events::v1::ChannelChanged, "events" / "channel", partitions 6, days 36_500,
     channel_changed { Created => "created", Updated => "updated" }
 
-    /// Live events; the key is the event's name.
-    EVENT: events::v1::EventChanged, "events" / "event", partitions 6, days 30,
+    /// Live events; the key is the event's name. Kept for ever, as channels are.
+    EVENT: events::v1::EventChanged, "events" / "event", partitions 6, days 36_500,
     event_changed { Scheduled => "scheduled", Updated => "updated", Live => "live", Ended => "ended", Cancelled => "cancelled" }
 
     /// Accounts; the key is the account's name.

@@ -46,4 +46,15 @@ impl Owners {
             })
         }
     }
+
+    /// Passes whoever may list what a channel has, unlisted broadcasts among it; of all channels, admins and services.
+    pub(crate) async fn require_list(&self, principal: &Principal, name: Option<&ChannelName>) -> Result<()> {
+        match name {
+            Some(name) => self.require(principal, name).await,
+            None if principal.is_admin() => Ok(()),
+            None => Err(Error::NotYours {
+                channel: "channels/-".to_owned(),
+            }),
+        }
+    }
 }

@@ -36,10 +36,13 @@ impl Recordings {
     /// Recordings, newest first.
     pub(crate) async fn list(
         &self,
+        principal: &Principal,
         parent: &str,
         page: &PageRequest,
     ) -> Result<proto::ListRecordingsResponse> {
-        let query = match channel_or_all(parent)? {
+        let channel = channel_or_all(parent)?;
+        self.owners.require_list(principal, channel.as_ref()).await?;
+        let query = match channel {
             None => Query::by("by_start"),
             Some(channel) => Query::by("by_channel").equals(channel.channel.as_str()),
         };

@@ -66,6 +66,7 @@ impl Streams {
     /// Streams, newest first.
     pub(crate) async fn list(
         &self,
+        principal: &Principal,
         parent: &str,
         state: LiveStreamState,
         page: &PageRequest,
@@ -76,7 +77,9 @@ impl Streams {
             LiveStreamState::Interrupted => Some(State::Interrupted),
             LiveStreamState::Ended => Some(State::Ended),
         };
-        let query = match (channel_or_all(parent)?, state) {
+        let channel = channel_or_all(parent)?;
+        self.owners.require_list(principal, channel.as_ref()).await?;
+        let query = match (channel, state) {
             (None, None) => Query::by("by_start"),
             (None, Some(state)) => Query::by("by_state").equals(state.as_str()),
             (Some(channel), None) => Query::by("by_channel").equals(channel.channel.as_str()),

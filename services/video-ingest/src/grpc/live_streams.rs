@@ -39,6 +39,7 @@ impl LiveStreamService for LiveStreams {
         &self,
         request: Request<proto::ListLiveStreamsRequest>,
     ) -> Result<Response<proto::ListLiveStreamsResponse>, Status> {
+        let principal = principal(&request);
         let request = request.into_inner();
         let state = proto::LiveStreamState::try_from(request.state)
             .map_err(|_| Error::from(invalid("state", format!("{} is no state", request.state))))?;
@@ -46,7 +47,9 @@ impl LiveStreamService for LiveStreams {
             size: request.page_size,
             token: request.page_token,
         };
-        Ok(Response::new(self.app.list(&request.parent, state, &page).await?))
+        Ok(Response::new(
+            self.app.list(&principal, &request.parent, state, &page).await?,
+        ))
     }
 
     async fn watch_live_stream(

@@ -27,12 +27,15 @@ impl RecordingService for Recordings {
         &self,
         request: Request<proto::ListRecordingsRequest>,
     ) -> Result<Response<proto::ListRecordingsResponse>, Status> {
+        let principal = principal(&request);
         let request = request.into_inner();
         let page = PageRequest {
             size: request.page_size,
             token: request.page_token,
         };
-        Ok(Response::new(self.0.list(&request.parent, &page).await?))
+        Ok(Response::new(
+            self.0.list(&principal, &request.parent, &page).await?,
+        ))
     }
 
     async fn delete_recording(

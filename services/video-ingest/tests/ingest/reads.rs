@@ -1,5 +1,6 @@
 //! Getting, listing, watching; recordings.
 
+use marquee_auth::Role;
 use marquee_proto::video_ingest::v1::*;
 use tonic::Code;
 
@@ -103,7 +104,7 @@ async fn streams_are_listed_by_channel_and_state_newest_first() {
         };
         clients
             .streams()
-            .list_live_streams(request)
+            .list_live_streams(clients.as_role("accounts/admin", Role::Admin, request))
             .await
             .map(tonic::Response::into_inner)
     };
@@ -254,7 +255,7 @@ async fn recordings_are_listed_newest_first() {
         };
         let listed = clients
             .recordings()
-            .list_recordings(request)
+            .list_recordings(clients.as_role("accounts/admin", Role::Admin, request))
             .await
             .unwrap()
             .into_inner()
@@ -278,4 +279,46 @@ async fn recordings_are_listed_newest_first() {
         .recording
         .unwrap();
     assert!(found.size_bytes > 10_000 && found.duration.unwrap().seconds == 2);
+}
+
+/// A broadcast may be unlisted: who may not publish on a channel does not see what it has.
+#[tokio::test]
+async fn lists_are_for_the_owner_and_of_all_channels_for_admins() {
+    let (stage, _folder) = Stage::new().await;
+    broadcast(&stage, "c1").await;
+    let clients = &stage.clients;
+    let listed = async |account: &str, role: Role, parent: &str| {
+        let streams = ListLiveStreamsRequest {
+            parent: parent.to_owned(),
+            ..Default::default()
+        };
+        let recordings = ListRecordingsRequest {
+            parent: parent.to_owned(),
+            ..Default::default()
+        };
+        let streams = clients
+            .streams()
+            .list_live_streams(clients.as_role(account, role, streams))
+            .await;
+        let recordings = clients
+            .recordings()
+            .list_recordings(clients.as_role(account, role, recordings))
+            .await;
+        (
+            streams
+                .map(|streams| streams.into_inner().live_streams.len())
+                .map_err(|status| status.code()),
+            recordings
+                .map(|recordings| recordings.into_inner().recordings.len())
+                .map_err(|status| status.code()),
+        )
+    };
+    let refused = (Err(Code::PermissionDenied), Err(Code::PermissionDenied));
+    assert_eq!(listed(OWNER, Role::Viewer, "channels/c1").await, (Ok(1), Ok(1)));
+    assert_eq!(listed(STRANGER, Role::Viewer, "channels/c1").await, refused);
+    assert_eq!(listed(OWNER, Role::Viewer, "channels/-").await, refused);
+    assert_eq!(
+        listed("accounts/admin", Role::Admin, "channels/-").await,
+        (Ok(1), Ok(1))
+    );
 }

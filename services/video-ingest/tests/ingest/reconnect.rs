@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use marquee_auth::Role;
 use marquee_proto::topic::STREAM;
 use marquee_proto::video_ingest::v1::LiveStreamState;
 use marquee_testkit::{ffmpeg, wait_until};
@@ -162,7 +163,7 @@ async fn joining_while_a_broadcast_ends_always_comes_to_an_answer() {
         let list = marquee_proto::video_ingest::v1::ListLiveStreamsRequest::default();
         let streams = clients
             .streams()
-            .list_live_streams(list)
+            .list_live_streams(clients.as_role("accounts/admin", Role::Admin, list))
             .await
             .unwrap()
             .into_inner()

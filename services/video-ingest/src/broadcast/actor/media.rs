@@ -1,7 +1,7 @@
 //! What becomes of the media: packaged, stored, listed.
 
 use jiff::Timestamp;
-use marquee_hls::{Output, Packager, UtcMicros};
+use marquee_hls::{Kind, Output, Packager, UtcMicros};
 
 use super::Actor;
 use crate::broadcast::Input;
@@ -120,9 +120,14 @@ impl Actor {
         match self.shared.folder.writer().await {
             Ok((writer, journal)) => {
                 self.packager = Packager::resume(self.config.packager.clone(), journal.state());
+                // The line that failed may be whole after all.
+                self.playlist = journal.playlist(Kind::Live {
+                    window: self.config.live_window,
+                });
                 self.init = journal.inits.last().cloned();
                 self.writer = Some(writer);
                 self.is_ahead = false;
+                self.show_playlists();
             }
             Err(error) => {
                 tracing::error!(stream = %self.shared.name, error = %chain(&error), "the journal cannot be opened");
