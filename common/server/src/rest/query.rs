@@ -183,6 +183,18 @@ mod tests {
     }
 
     #[test]
+    fn the_paths_of_a_field_mask_are_spelled_either_way() {
+        for mask in ["scheduled_start_time,tags", "scheduledStartTime,tags"] {
+            let query = format!("update_mask={mask}");
+            let request: UpdateEventRequest = read("marquee.events.v1.UpdateEventRequest", &query).unwrap();
+            assert_eq!(
+                request.update_mask.unwrap().paths,
+                ["scheduled_start_time", "tags"]
+            );
+        }
+    }
+
+    #[test]
     fn an_unknown_parameter_names_the_nearest_known() {
         let violations =
             read::<ListEventsRequest>("marquee.events.v1.ListEventsRequest", "pagesize=5").unwrap_err();

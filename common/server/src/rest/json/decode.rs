@@ -9,6 +9,8 @@ use crate::nearest::nearest;
 
 /// How deep messages may be nested; prost refuses deeper ones too.
 const MAX_DEPTH: usize = 64;
+/// How many characters of a wrong value are told back.
+const MAX_QUOTED: usize = 40;
 
 /// Reads `json` as a `descriptor`, naming every field that is unknown or of the wrong type by its path.
 pub(crate) fn decode(
@@ -34,10 +36,39 @@ pub(crate) fn leaf(field: &FieldDescriptor, json: &JsonValue) -> Result<Value, S
         let known: Vec<String> = kind.values().map(|value| value.name().to_owned()).collect();
         return Err(format!("{name:?} is none of {}", known.join(", ")));
     }
+    if let (Kind::Message(kind), JsonValue::String(paths), false) = (field.kind(), json, field.is_list())
+        && kind.full_name() == "google.protobuf.FieldMask"
+    {
+        return mask(&kind, paths);
+    }
     let object = JsonValue::Object([(field.name().to_owned(), json.clone())].into_iter().collect());
     let message =
         DynamicMessage::deserialize(field.parent_message().clone(), object).map_err(|e| e.to_string())?;
     Ok(message.get_field(field).into_owned())
+}
+
+/// A field mask: paths with commas between them. Proto3 JSON has `displayName` only; `display_name` is how this product
+/// spells the field everywhere else, and both are read.
+fn mask(descriptor: &MessageDescriptor, text: &str) -> Result<Value, String> {
+    let mut paths = Vec::new();
+    for path in text.split(',').filter(|path| !path.is_empty()) {
+        let mut snake = String::with_capacity(path.len() + 4);
+        for character in path.chars() {
+            match character {
+                'A'..='Z' => snake.extend(['_', character.to_ascii_lowercase()]),
+                'a'..='z' | '0'..='9' | '_' | '.' => snake.push(character),
+                _ => {
+                    let path: String = path.chars().take(MAX_QUOTED).collect();
+                    return Err(format!("{path:?} is not the path of a field"));
+                }
+            }
+        }
+        paths.push(Value::String(snake));
+    }
+    let mut mask = DynamicMessage::new(descriptor.clone());
+    mask.try_set_field_by_name("paths", Value::List(paths))
+        .map_err(|error| error.to_string())?;
+    Ok(Value::Message(mask))
 }
 
 /// `, did you mean "x"?` with the field of `descriptor` that is nearest to `name`, or nothing.
@@ -216,6 +247,25 @@ mod tests {
         let json = json!({"update_mask": "displayName,tags"});
         let request: UpdateChannelRequest = read("marquee.events.v1.UpdateChannelRequest", &json).unwrap();
         assert_eq!(request.update_mask.unwrap().paths, ["display_name", "tags"]);
+    }
+
+    #[test]
+    fn the_paths_of_a_field_mask_are_spelled_either_way() {
+        let json = json!({"update_mask": "display_name,maturityRating,a_b.cD"});
+        let request: UpdateChannelRequest = read("marquee.events.v1.UpdateChannelRequest", &json).unwrap();
+        assert_eq!(
+            request.update_mask.unwrap().paths,
+            ["display_name", "maturity_rating", "a_b.c_d"]
+        );
+    }
+
+    #[test]
+    fn an_ill_formed_path_of_a_field_mask_is_named() {
+        let json = json!({"update_mask": "title,display name"});
+        let violations =
+            read::<UpdateChannelRequest>("marquee.events.v1.UpdateChannelRequest", &json).unwrap_err();
+        assert_eq!(violations[0].0, "update_mask");
+        assert_eq!(violations[0].1, "\"display name\" is not the path of a field");
     }
 
     #[test]
