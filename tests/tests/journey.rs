@@ -100,7 +100,7 @@ async fn story(marquee: &Marquee) -> Result<()> {
     ensure!(opened.notification.is_none() && !opened.cursor.is_empty());
     let mut changes = api.watch_event(&event.name).await?;
 
-    // 4. On the air: the event turns live by itself, and everybody knows within a second of it.
+    // 4. On the air: the event turns live by itself, and everybody knows.
     let publish_url = format!("{}/{key}", marquee.ready.rtmp);
     let encoder = ffmpeg::publish(&publish_url, None)?;
     let live = tokio::time::timeout(SOON, until_state(&mut changes, EventState::Live)).await??;

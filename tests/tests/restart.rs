@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use marquee_proto::analytics::v1::{Beacon, GetEventSummaryRequest, PlaybackState, SendBeaconsRequest};
 use marquee_proto::events::v1::EventState;
-use marquee_proto::notifications::v1::{ListNotificationsRequest, NotificationKind};
+use marquee_proto::notifications::v1::{
+    GetUnreadCountRequest, ListNotificationsRequest, MarkReadRequest, NotificationKind,
+};
 use marquee_proto::subscriptions::v1::CreateFollowRequest;
 use marquee_testkit::{Marquee, Person, ffmpeg, http, wait_for, wait_until};
 use marquee_tests::{Api, until_state, uuid};
@@ -25,7 +27,7 @@ struct Acknowledged {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_process_forgets_nothing_that_it_acknowledged() -> Result<()> {
-    let mut marquee = Marquee::start(&["--reconnect-grace", "20", "--segment-duration", "1"]).await?;
+    let mut marquee = Marquee::start(&["--reconnect-grace", "10", "--segment-duration", "1"]).await?;
     let result = story(&mut marquee).await;
     result.with_context(|| format!("the log of marquee:\n{}", marquee.log()))
 }
@@ -91,7 +93,31 @@ async fn story(marquee: &mut Marquee) -> Result<()> {
     one_notification(&api, &viewer, &event.name).await?;
     views(&api, &creator, &event.name, acknowledged.sessions.len()).await?;
 
+    // While the encoder is gone.
+    let unread = mark_read(&api, &viewer).await?;
+    encoder.kill().await?;
+    marquee.kill().await?;
+    marquee.restart().await?;
+    let encoder = ffmpeg::publish(&publish_url, None)?;
+    let before = listed;
+    wait_until("the same playlist to go on", SOON, async || {
+        http::get(&playlist).await.is_ok_and(|answer| {
+            listed = last_segment(&answer.body);
+            listed > before + 3
+        })
+    })
+    .await?;
+    let api = Api::of(marquee).await?;
+    ensure!(
+        unread_count(&api, &viewer).await? == unread,
+        "what was read is unread again"
+    );
+
+    // Between the end of the stream and its recording.
     encoder.stop().await?;
+    marquee.kill().await?;
+    marquee.restart().await?;
+    let api = Api::of(marquee).await?;
     let recording = wait_for("the recording", SOON, async || {
         let path = api.get_event(&event.name).await.ok()?.recording_path;
         (!path.is_empty()).then(|| format!("{}{path}", marquee.ready.pages))
@@ -103,7 +129,7 @@ async fn story(marquee: &mut Marquee) -> Result<()> {
         "segments that were listed are not in the recording:\n{text}"
     );
     ensure!(
-        text.matches("#EXT-X-DISCONTINUITY\n").count() == KILLS,
+        text.matches("#EXT-X-DISCONTINUITY\n").count() == KILLS + 1,
         "one discontinuity a kill:\n{text}"
     );
     let seconds: f64 = text
@@ -221,6 +247,33 @@ async fn one_notification(api: &Api, viewer: &Person, event: &str) -> Result<()>
         .count();
     ensure!(live == 1, "{live} notifications of the live event: {inbox:#?}");
     Ok(())
+}
+
+/// Marks all as read, and returns how many the server says are unread then.
+async fn mark_read(api: &Api, viewer: &Person) -> Result<i64> {
+    let mark = MarkReadRequest {
+        parent: "accounts/me".into(),
+        all: true,
+        ..MarkReadRequest::default()
+    };
+    Ok(api
+        .inbox()
+        .mark_read(viewer.request(mark))
+        .await?
+        .into_inner()
+        .unread_count)
+}
+
+async fn unread_count(api: &Api, viewer: &Person) -> Result<i64> {
+    let get = GetUnreadCountRequest {
+        parent: "accounts/me".into(),
+    };
+    Ok(api
+        .inbox()
+        .get_unread_count(viewer.request(get))
+        .await?
+        .into_inner()
+        .unread_count)
 }
 
 /// Every acknowledged session is one view, and there is no other.
