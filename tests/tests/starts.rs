@@ -88,6 +88,29 @@ async fn a_data_folder_that_cannot_be_written_is_named() -> Result<()> {
     refused(&output, &[&data])
 }
 
+/// The disk is a tmpfs that only this process sees.
+#[tokio::test]
+#[ignore = "needs user namespaces: unshare --user --mount"]
+async fn a_full_disk_is_named() -> Result<()> {
+    let test = std::env::current_exe()?;
+    let binary = test
+        .ancestors()
+        .nth(2)
+        .map(|target| target.join("marquee"))
+        .unwrap_or_default();
+    let folder = tempfile::tempdir()?;
+    let script = r#"mount -t tmpfs -o size=1m tmpfs "$0" && head -c 2000000 /dev/zero > "$0/ballast" 2>/dev/null
+        exec "$1" up --data "$0/data" --listen 127.0.0.1:0 --rtmp-listen 127.0.0.1:0"#;
+    let run = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", script])
+        .args([folder.path(), binary.as_path()])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(Duration::from_secs(30), run).await??;
+    refused(&output, &[&folder.path().to_string_lossy(), "full"])
+}
+
 #[tokio::test]
 async fn a_data_folder_of_another_process_is_left_alone() -> Result<()> {
     let first = Marquee::start(&[]).await?;
