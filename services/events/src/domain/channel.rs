@@ -168,6 +168,25 @@ impl ProfileDraft {
             language: profile.language.clone(),
             tags: profile.tags.clone(),
         };
+        self.lay_over(&mut merged, fields);
+        let mut violations = Violations::default();
+        let checked = merged.check(&mut violations);
+        violations.finish()?;
+        Ok(checked.unwrap_or_else(|| profile.clone()))
+    }
+
+    /// Notes what is wrong with the named fields, whatever the channel is that they are for.
+    pub(crate) fn check_named(&self, fields: &[ProfileField], violations: &mut Violations) {
+        let mut merged = Self {
+            handle: "any".to_owned(),
+            display_name: "any".to_owned(),
+            ..Self::default()
+        };
+        self.lay_over(&mut merged, fields);
+        merged.check(violations);
+    }
+
+    fn lay_over(&self, merged: &mut Self, fields: &[ProfileField]) {
         for field in fields {
             match field {
                 ProfileField::Handle => merged.handle.clone_from(&self.handle),
@@ -177,10 +196,6 @@ impl ProfileDraft {
                 ProfileField::Tags => merged.tags.clone_from(&self.tags),
             }
         }
-        let mut violations = Violations::default();
-        let checked = merged.check(&mut violations);
-        violations.finish()?;
-        Ok(checked.unwrap_or_else(|| profile.clone()))
     }
 }
 

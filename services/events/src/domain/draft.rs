@@ -149,6 +149,44 @@ impl Draft {
     /// `details` with the named fields of this draft laid over them.
     pub(crate) fn over(&self, details: &Details, fields: &[Field]) -> Result<Details, Invalid> {
         let mut merged = Self::from(details);
+        self.lay_over(&mut merged, fields);
+        let mut violations = Violations::default();
+        let checked = merged.check_update(&mut violations);
+        violations.finish()?;
+        Ok(checked.unwrap_or_else(|| details.clone()))
+    }
+
+    /// Notes what is wrong with the named fields, whatever the event is that they are for. Whether a new end fits a start
+    /// that is not named is known only beside the event.
+    pub(crate) fn check_named(&self, fields: &[Field], violations: &mut Violations) {
+        let mut merged = Self {
+            title: "any".to_owned(),
+            description: String::new(),
+            scheduled_start_time: Moment::At(Timestamp::UNIX_EPOCH),
+            scheduled_end_time: Moment::Unset,
+            genre: String::new(),
+            tags: Vec::new(),
+            language: String::new(),
+            maturity_rating: String::new(),
+            visibility: Ok(Some(Visibility::Public)),
+        };
+        self.lay_over(&mut merged, fields);
+        if !fields.contains(&Field::ScheduledStartTime) && matches!(merged.scheduled_end_time, Moment::At(_))
+        {
+            merged.scheduled_end_time = Moment::Unset;
+        }
+        merged.check_update(violations);
+    }
+
+    /// Only a new event is public without saying so: an unlisted one is not made public by leaving something out.
+    fn check_update(&self, violations: &mut Violations) -> Option<Details> {
+        violations.check(self.visibility != Ok(None), "event.visibility", || {
+            VISIBILITIES.to_owned()
+        });
+        self.check(violations)
+    }
+
+    fn lay_over(&self, merged: &mut Self, fields: &[Field]) {
         for field in fields {
             match field {
                 Field::Title => merged.title.clone_from(&self.title),
@@ -162,14 +200,6 @@ impl Draft {
                 Field::Visibility => merged.visibility = self.visibility,
             }
         }
-        let mut violations = Violations::default();
-        // Only a new event is public without saying so: an unlisted one is not made public by leaving something out.
-        violations.check(merged.visibility != Ok(None), "event.visibility", || {
-            VISIBILITIES.to_owned()
-        });
-        let checked = merged.check(&mut violations);
-        violations.finish()?;
-        Ok(checked.unwrap_or_else(|| details.clone()))
     }
 }
 
@@ -243,6 +273,22 @@ mod tests {
         };
         let invalid = moved.over(&details, &[Field::ScheduledStartTime]).unwrap_err();
         assert_eq!(invalid.0[0].field, "event.scheduled_end_time");
+    }
+
+    #[test]
+    fn an_end_alone_is_judged_beside_the_event() {
+        let ending = Draft {
+            scheduled_end_time: Moment::At(at(100_000_000)),
+            ..draft()
+        };
+        for (fields, good) in [
+            (vec![Field::ScheduledEndTime], true),
+            (vec![Field::ScheduledStartTime, Field::ScheduledEndTime], false),
+        ] {
+            let mut violations = Violations::default();
+            ending.check_named(&fields, &mut violations);
+            assert_eq!(violations.is_empty(), good, "{fields:?}");
+        }
     }
 
     #[test]

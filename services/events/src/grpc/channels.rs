@@ -13,8 +13,11 @@ use tonic::{Request, Response, Status};
 use super::decode;
 use crate::app::{App, ChannelUpdate, NewChannel};
 use crate::domain::channel::{ProfileDraft, ProfileField};
+use crate::domain::list::{fingerprint, seal, unseal};
 use crate::error::{Error, Result};
 use crate::wire;
+
+const FOREIGN_TOKEN: &str = "must be the next_page_token of the same list, with the same owner";
 
 pub(crate) struct Channels(pub(crate) Arc<App>);
 
@@ -67,15 +70,24 @@ impl Channels {
                 .take("owner", owner.parse())
                 .map(|name: AccountName| name.to_string()),
         };
+        // By what the caller wrote when that is no name, so that a token can be checked beside it.
+        let bound_to = fingerprint(&["channels", owner.as_deref().unwrap_or(&request.owner)]);
+        let token = match request.page_token.as_str() {
+            "" => Some(String::new()),
+            token => {
+                let unsealed = unseal(bound_to, token);
+                violations.check(unsealed.is_some(), "page_token", || FOREIGN_TOKEN.to_owned());
+                unsealed
+            }
+        };
         violations.finish()?;
         let page = self
             .0
-            .list_channels(owner.as_deref(), size, &request.page_token)
+            .list_channels(owner.as_deref(), size, &token.unwrap_or_default())
             .await;
         let page = page.map_err(|error| match error {
             Error::Store(StoreError::InvalidPageToken) => {
-                let rule = "must be the next_page_token of the same list, with the same owner";
-                marquee_error::invalid("page_token", rule).into()
+                marquee_error::invalid("page_token", FOREIGN_TOKEN).into()
             }
             error => error,
         })?;
@@ -85,7 +97,10 @@ impl Channels {
                 .iter()
                 .map(|channel| wire::channel(&channel.value))
                 .collect(),
-            next_page_token: page.next_page_token.unwrap_or_default(),
+            next_page_token: page
+                .next_page_token
+                .map(|token| seal(bound_to, &token))
+                .unwrap_or_default(),
         })
     }
 
@@ -96,11 +111,15 @@ impl Channels {
         let caller = principal(&request);
         let request = request.into_inner();
         let channel = request.channel.unwrap_or_default();
-        let name = decode::name("channel.name", &channel.name)?;
+        let mut violations = Violations::default();
+        let name = violations.take("channel.name", channel.name.parse());
         let etag = channel.etag.clone();
         let draft = draft(channel);
-        let fields = decode::update_mask(request.update_mask.as_ref(), ProfileField::ALL)?;
+        let fields = decode::update_mask(&mut violations, request.update_mask.as_ref(), ProfileField::ALL);
         let fields = fields.unwrap_or_else(|| draft.set_fields());
+        draft.check_named(&fields, &mut violations);
+        violations.finish()?;
+        let name = name.ok_or_else(|| marquee_error::invalid("channel.name", "is required"))?;
         let channel = self
             .0
             .update_channel(

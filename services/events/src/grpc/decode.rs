@@ -40,15 +40,14 @@ pub(super) fn request_key(
     RequestKey::new(&caller.id(), rpc, &id.unwrap_or_default(), request)
 }
 
-/// The fields that the mask names; `None` when it names none, which means every field that is set.
+/// The fields that the mask names, without the paths that can't be changed, which are noted; `None` when it names none,
+/// which means every field that is set.
 pub(super) fn update_mask<F: Copy>(
+    violations: &mut Violations,
     mask: Option<&prost_types::FieldMask>,
     allowed: &[(&str, F)],
-) -> Result<Option<Vec<F>>, Invalid> {
-    let Some(mask) = mask.filter(|mask| !mask.paths.is_empty()) else {
-        return Ok(None);
-    };
-    let mut violations = Violations::default();
+) -> Option<Vec<F>> {
+    let mask = mask.filter(|mask| !mask.paths.is_empty())?;
     let mut fields = Vec::new();
     for path in &mask.paths {
         match allowed.iter().find(|(name, _)| name == path) {
@@ -63,6 +62,5 @@ pub(super) fn update_mask<F: Copy>(
             }
         }
     }
-    violations.finish()?;
-    Ok(Some(fields))
+    Some(fields)
 }

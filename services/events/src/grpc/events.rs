@@ -117,11 +117,15 @@ impl Events {
         let caller = principal(&request);
         let request = request.into_inner();
         let event = request.event.unwrap_or_default();
-        let name = decode::name("event.name", &event.name)?;
+        let mut violations = Violations::default();
+        let name = violations.take("event.name", event.name.parse());
         let etag = event.etag.clone();
         let draft = draft(event);
-        let fields = decode::update_mask(request.update_mask.as_ref(), Field::ALL)?;
+        let fields = decode::update_mask(&mut violations, request.update_mask.as_ref(), Field::ALL);
         let fields = fields.unwrap_or_else(|| draft.set_fields());
+        draft.check_named(&fields, &mut violations);
+        violations.finish()?;
+        let name = name.ok_or_else(|| marquee_error::invalid("event.name", "is required"))?;
         let event = self
             .0
             .update_event(

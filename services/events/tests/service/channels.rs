@@ -198,6 +198,44 @@ async fn a_mask_names_only_what_can_be_changed() {
 }
 
 #[tokio::test]
+async fn everything_wrong_with_an_update_is_told_at_once() {
+    let fixture = Fixture::start().await;
+    let request = proto::UpdateChannelRequest {
+        channel: Some(proto::Channel {
+            name: "people/jazz".into(),
+            handle: "Jazz!".into(),
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["owner".into(), "handle".into(), "display_name".into()],
+        }),
+    };
+    let request = fixture.of("creator", request);
+    let wrong = fixture.channels().update_channel(request).await.unwrap_err();
+    assert_eq!(
+        fields(&wrong),
+        [
+            "channel.name",
+            "update_mask",
+            "channel.handle",
+            "channel.display_name"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn everything_wrong_with_a_list_is_told_at_once() {
+    let fixture = Fixture::start().await;
+    let request = proto::ListChannelsRequest {
+        page_size: -1,
+        page_token: "made up".into(),
+        owner: "people/creator".into(),
+    };
+    let wrong = fixture.channels().list_channels(request).await.unwrap_err();
+    assert_eq!(fields(&wrong), ["page_size", "owner", "page_token"]);
+}
+
+#[tokio::test]
 async fn without_a_mask_every_field_that_is_set_is_changed() {
     let fixture = Fixture::start().await;
     let jazz = fixture.create_channel("jazz").await;

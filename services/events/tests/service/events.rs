@@ -294,3 +294,24 @@ async fn an_unknown_event_is_not_found_and_can_not_be_watched() {
         ["name"]
     );
 }
+
+#[tokio::test]
+async fn everything_wrong_with_an_update_is_told_at_once() {
+    let fixture = Fixture::start().await;
+    let request = proto::UpdateEventRequest {
+        event: Some(proto::Event {
+            name: "people/jazz".into(),
+            visibility: 77,
+            ..Default::default()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["state".into(), "title".into(), "visibility".into()],
+        }),
+    };
+    let request = fixture.of("creator", request);
+    let wrong = fixture.events().update_event(request).await.unwrap_err();
+    assert_eq!(
+        fields(&wrong),
+        ["event.name", "update_mask", "event.title", "event.visibility"]
+    );
+}
