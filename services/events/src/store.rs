@@ -173,6 +173,9 @@ impl Store {
                 return Ok((events, token));
             }
             limit = BATCH;
+            // A batch is read on this thread and never waits: without this a page would keep everybody else from it for
+            // all that it looks at.
+            tokio::task::yield_now().await;
         }
     }
 
@@ -223,5 +226,50 @@ impl EventList<'_> {
         } else {
             query
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use marquee_documents::Transaction;
+
+    use super::*;
+    use crate::domain::event::tests::sample;
+
+    #[tokio::test]
+    async fn others_get_their_turn_while_a_page_looks_at_many_events() {
+        const EVENTS: usize = 10 * BATCH;
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("events.db")).unwrap();
+        for chunk in (0..EVENTS).collect::<Vec<_>>().chunks(500) {
+            let transaction = chunk.iter().try_fold(Transaction::new(), |transaction, n| {
+                transaction.insert(&sample(&format!("e{n}"), 1_000))
+            });
+            store.documents.commit(transaction.unwrap()).await.unwrap();
+        }
+        let turns = Arc::new(AtomicUsize::new(0));
+        let other = tokio::spawn({
+            let turns = Arc::clone(&turns);
+            async move {
+                loop {
+                    turns.fetch_add(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        let list = EventList {
+            channel: None,
+            filter: &Filter::parse("genre = \"none\"").unwrap(),
+            order: Order::parse("create_time").unwrap(),
+            viewer: &Viewer::Admin,
+        };
+        let before = turns.load(Ordering::Relaxed);
+        let (events, _) = store.events(&list, 50, None).await.unwrap();
+        assert!(events.is_empty());
+        assert!(turns.load(Ordering::Relaxed) >= before + 9);
+        other.abort();
     }
 }
