@@ -1,5 +1,7 @@
 //! Registering, and looking after a profile.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use marquee_error::invalid;
 use marquee_proto::name::{AccountName, new_id};
@@ -20,6 +22,8 @@ pub(crate) struct Registration {
     pub(crate) email: Email,
     pub(crate) profile: Profile,
     pub(crate) password: Password,
+    /// Where the call comes from, when that is known.
+    pub(crate) peer: Option<IpAddr>,
     /// When the client wants to be able to ask again: its request id, and its id.
     pub(crate) request: Option<(String, String)>,
 }
@@ -56,7 +60,7 @@ impl App {
             && let Some(reply) = self.store.reply(key).await?
         {
             return self
-                .replay_account(reply, question, &account.email, new.password)
+                .replay_account(reply, question, &account.email, new.password, new.peer)
                 .await;
         }
         // Hashing is the dear part, so an address that is taken is found before it. The store decides in the end.
@@ -88,7 +92,7 @@ impl App {
             (Err(store::Error::AlreadyExists(Unique::RequestId)), Some(key)) => {
                 match self.store.reply(&key).await? {
                     Some(reply) => {
-                        self.replay_account(reply, question, &account.email, new.password)
+                        self.replay_account(reply, question, &account.email, new.password, new.peer)
                             .await
                     }
                     None => Err(Error::Contended),
@@ -106,8 +110,9 @@ impl App {
         question: [u8; 32],
         email: &Email,
         password: Password,
+        peer: Option<IpAddr>,
     ) -> Result<CreateAccountResponse, Error> {
-        if reply.fingerprint != question || self.check_password(email, password).await?.is_none() {
+        if reply.fingerprint != question || self.check_password(email, password, peer).await?.is_none() {
             return Err(Error::RequestIdReused);
         }
         CreateAccountResponse::decode(reply.answer)

@@ -1,5 +1,6 @@
 //! Signing in, staying signed in, signing out.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +9,7 @@ use marquee_error::invalid;
 
 use super::App;
 use crate::domain::account::{Account, Password, Role};
+use crate::domain::attempts::Guesser;
 use crate::domain::email::Email;
 use crate::domain::session::{RefreshToken, Rotation, Session};
 use crate::error::Error;
@@ -36,9 +38,14 @@ pub(crate) struct SignedIn {
 }
 
 impl App {
-    /// Starts a session.
-    pub(crate) async fn login(&self, email: &Email, password: Password) -> Result<SignedIn, Error> {
-        let Some(account) = self.check_password(email, password).await? else {
+    /// Starts a session. `peer` is where the call comes from, when that is known.
+    pub(crate) async fn login(
+        &self,
+        email: &Email,
+        password: Password,
+        peer: Option<IpAddr>,
+    ) -> Result<SignedIn, Error> {
+        let Some(account) = self.check_password(email, password, peer).await? else {
             return Err(Error::BadCredentials);
         };
         let now = self.clock.now();
@@ -64,10 +71,12 @@ impl App {
         &self,
         email: &Email,
         password: Password,
+        peer: Option<IpAddr>,
     ) -> Result<Option<Account>, Error> {
+        let guesser = Guesser::new(email.key(), peer);
         self.attempts
             .lock()
-            .take(email.key(), self.clock.now())
+            .take(guesser, self.clock.now())
             .map_err(|retry_after| Error::TooManyAttempts { retry_after })?;
         let (account, hash) = match self.store.credential(email).await? {
             Some(credential) => (Some(credential.account), Some(credential.password_hash)),
@@ -76,7 +85,7 @@ impl App {
         if !self.passwords.verify(password, hash).await? {
             return Ok(None);
         }
-        self.attempts.lock().clear(email.key());
+        self.attempts.lock().clear(guesser);
         Ok(account)
     }
 

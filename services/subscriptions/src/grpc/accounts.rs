@@ -26,6 +26,7 @@ impl AccountService for Accounts {
         request: Request<CreateAccountRequest>,
     ) -> Result<Response<CreateAccountResponse>, Status> {
         let caller = principal(&request);
+        let peer = request.remote_addr().map(|address| address.ip());
         let request = request.into_inner();
         let account = request.account.unwrap_or_default();
         let mut fields = Fields::new(&caller);
@@ -71,6 +72,7 @@ impl AccountService for Accounts {
             email,
             profile,
             password,
+            peer,
             request,
         };
         Ok(Response::new(self.0.create_account(registration).await?))

@@ -21,6 +21,7 @@ pub(super) struct Sessions(pub(super) Arc<App>);
 impl SessionService for Sessions {
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
         let caller = principal(&request);
+        let peer = request.remote_addr().map(|address| address.ip());
         let request = request.into_inner();
         let mut fields = Fields::new(&caller);
         let email = fields.take("email", Email::parse(&request.email));
@@ -30,7 +31,7 @@ impl SessionService for Sessions {
         let (Some(email), Some(password)) = (email, password) else {
             return Err(fields.refuse().into());
         };
-        let signed_in = self.0.login(&email, password).await?;
+        let signed_in = self.0.login(&email, password, peer).await?;
         Ok(Response::new(LoginResponse {
             tokens: Some(encode(signed_in.tokens)),
             account: Some(wire::account(&signed_in.account)),

@@ -1,5 +1,6 @@
 //! Starts the service, signs people in, and reads what it publishes.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -198,6 +199,13 @@ impl Fixture {
         };
         self.accounts().create_account(request).await.unwrap();
         self.login(&format!("{id}@example.org"), PASSWORD).await.unwrap()
+    }
+
+    /// Sessions as somebody at another address of this machine has them.
+    pub(crate) async fn sessions_from(&self, address: IpAddr) -> SessionServiceClient<Channel> {
+        let endpoint = Channel::from_shared(format!("http://{}", self.address)).unwrap();
+        let channel = endpoint.local_address(Some(address)).connect().await.unwrap();
+        SessionServiceClient::new(channel)
     }
 
     pub(crate) async fn login(&self, email: &str, password: &str) -> Result<Person, Status> {

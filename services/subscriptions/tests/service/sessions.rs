@@ -1,3 +1,4 @@
+use std::net::IpAddr;
 use std::time::Duration;
 
 use marquee_auth::{Jwk, Principal, Role, StaticKeys, Verifier};
@@ -80,6 +81,52 @@ async fn too_many_attempts_on_an_address_have_to_wait_and_on_another_do_not() {
 
     fixture.clock.advance(MINUTE);
     fixture.login("ada@example.org", PASSWORD).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stranger_who_keeps_guessing_does_not_lock_the_owner_out() {
+    let fixture = Fixture::with(|config| {
+        config.login_limit = LoginLimit {
+            burst: 3,
+            refill: MINUTE,
+            addresses: 100,
+        };
+    })
+    .await;
+    fixture.person("ada").await;
+    let login = |password: &str| LoginRequest {
+        email: "ada@example.org".to_owned(),
+        password: password.to_owned(),
+    };
+    let mut stranger = fixture.sessions_from([127, 0, 0, 2].into()).await;
+    for _ in 0..3 {
+        let answer = stranger.login(login("wrong password")).await;
+        assert_eq!(answer.unwrap_err().code(), Code::Unauthenticated);
+    }
+    let answer = stranger.login(login("wrong password")).await;
+    assert_eq!(answer.unwrap_err().code(), Code::ResourceExhausted);
+    fixture.login("ada@example.org", PASSWORD).await.unwrap();
+
+    // REST is limited as gRPC is, with the same attempts.
+    let answer = rest_login(&fixture, [127, 0, 0, 2].into()).await;
+    assert!(answer.starts_with("HTTP/1.1 429"), "{answer}");
+    let answer = rest_login(&fixture, [127, 0, 0, 3].into()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+/// The right password of ada, from another address of this machine.
+async fn rest_login(fixture: &Fixture, from: IpAddr) -> String {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let mut stream = socket.connect(fixture.address).await.unwrap();
+    let body = format!(r#"{{"email": "ada@example.org", "password": "{PASSWORD}"}}"#);
+    let head = "POST /v1/sessions:login HTTP/1.1\r\nhost: marquee\r\nconnection: close\r\n";
+    let length = body.len();
+    let request = format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 #[tokio::test]
