@@ -126,11 +126,11 @@ impl Store {
         Ok(page.items.first().and_then(|reminder| reminder.value.due))
     }
 
-    /// Fan-outs that are not done, the oldest first.
+    /// Fan-outs that are not done, the most urgent first, and of those the oldest.
     pub(crate) async fn fanouts(&self, limit: usize) -> Result<Vec<Stored<Fanout>>> {
         Ok(self
             .documents
-            .query(Query::by("by_create_time").limit(limit))
+            .query(Query::by("by_urgency").limit(limit))
             .await?
             .items)
     }

@@ -1,11 +1,11 @@
-//! The task that does stored fan-outs, a page of each in turn.
+//! The task that does stored fan-outs, a page of each in turn, the urgent ones first.
 
 use std::time::Duration;
 
 use marquee_documents::{Error as StoreError, Stored, Transaction};
 
 use super::App;
-use crate::domain::fanout::{Audience, Fanout, Stage, Task};
+use crate::domain::fanout::{Audience, Fanout, Stage, Task, Urgency};
 use crate::error::Result;
 
 /// How many fan-outs take turns.
@@ -44,6 +44,10 @@ impl App {
             if self.shutdown.is_cancelled() {
                 break;
             }
+            // Those that can wait do, also for what was stored during this turn; but not for one that fails.
+            if fanout.value.urgency == Urgency::Later && failed.is_none() && self.urgent_waits().await? {
+                break;
+            }
             // One that fails does not hold up the others.
             if let Err(error) = self.page(fanout).await {
                 tracing::warn!(%error, fanout = fanout.value.id, "a fan-out is tried again");
@@ -54,6 +58,13 @@ impl App {
             Some(error) => Err(error),
             None => Ok(!fanouts.is_empty()),
         }
+    }
+
+    async fn urgent_waits(&self) -> Result<bool> {
+        let first = self.store.fanouts(1).await?;
+        Ok(first
+            .first()
+            .is_some_and(|fanout| fanout.value.urgency == Urgency::Now))
     }
 
     async fn page(&self, stored: &Stored<Fanout>) -> Result<()> {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use marquee_documents::{Document, Index};
 use serde::{Deserialize, Serialize};
 
-use super::notification::Content;
+use super::notification::{Content, Kind};
 
 /// Who is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,11 +38,59 @@ pub(crate) enum Stage {
     Reminders,
 }
 
+/// Which fan-outs come first, whenever they were stored: the announcements of a large channel take a while, and by then
+/// what is live now would be over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "u8", from = "u8")]
+pub(crate) enum Urgency {
+    /// Good for now only: that an event is live, called off or moved, and when reminders fire.
+    #[default]
+    Now,
+    /// As good an hour later: that an event is scheduled, that a recording is ready.
+    Later,
+}
+
+impl From<Urgency> for u8 {
+    fn from(urgency: Urgency) -> Self {
+        match urgency {
+            Urgency::Now => 0,
+            Urgency::Later => 1,
+        }
+    }
+}
+
+impl From<u8> for Urgency {
+    fn from(stored: u8) -> Self {
+        match stored {
+            0 => Self::Now,
+            _ => Self::Later,
+        }
+    }
+}
+
+impl Task {
+    const fn urgency(&self) -> Urgency {
+        match self {
+            Self::Retime { .. } => Urgency::Now,
+            Self::Tell { content, .. } => match content.kind {
+                Kind::EventScheduled | Kind::RecordingReady => Urgency::Later,
+                Kind::EventLive
+                | Kind::EventReminder
+                | Kind::EventCancelled
+                | Kind::EventRescheduled
+                | Kind::PaymentFailed => Urgency::Now,
+            },
+        }
+    }
+}
+
 /// A task with how far it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fanout {
     pub(crate) id: String,
     pub(crate) task: Task,
+    #[serde(default)]
+    pub(crate) urgency: Urgency,
     pub(crate) stage: Stage,
     /// Resource name of the last follow or reminder that was done; empty at the start of a stage.
     pub(crate) after: String,
@@ -65,6 +113,7 @@ impl Fanout {
         };
         Self {
             id,
+            urgency: task.urgency(),
             task,
             stage,
             after: String::new(),
@@ -100,8 +149,8 @@ impl Fanout {
 impl Document for Fanout {
     const COLLECTION: &'static str = "fanouts";
     const INDEXES: &'static [Index] = &[Index {
-        name: "by_create_time",
-        fields: &["create_time"],
+        name: "by_urgency",
+        fields: &["urgency", "create_time"],
         unique: false,
     }];
 
@@ -112,7 +161,6 @@ impl Document for Fanout {
 
 #[cfg(test)]
 mod tests {
-    use super::super::notification::Kind;
     use super::*;
 
     fn tell(audience: Audience) -> Fanout {

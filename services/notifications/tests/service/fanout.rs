@@ -174,6 +174,24 @@ async fn a_fan_out_that_is_killed_in_the_middle_tells_everybody_once() {
 }
 
 #[tokio::test]
+async fn what_is_live_does_not_wait_for_many_large_announcements() {
+    const FOLLOWERS: usize = 100;
+    // Small pages, so that the announcements take far longer than it takes to hear that an event is live.
+    let fixture = Fixture::start_with_page(2).await;
+    let accounts: Vec<_> = (0..FOLLOWERS).map(|n| format!("viewer-{n:03}")).collect();
+    let names: Vec<_> = accounts.iter().map(String::as_str).collect();
+    fixture.follow(&names).await;
+    for n in 0..20 {
+        let scheduled = event(&format!("e{n}"), 3_600);
+        fixture.publish(&scheduled.name, &changed(&scheduled)).await;
+    }
+    let live = then(&event("now", 0), EventState::Live);
+    fixture.publish(&live.name, &changed(&live)).await;
+    let told = fixture.titles("viewer-099", 1).await;
+    assert_eq!(told.last().unwrap(), "Jazz is live", "{told:?}");
+}
+
+#[tokio::test]
 async fn who_followed_before_the_start_is_told_although_the_follow_is_still_on_its_way() {
     const FOLLOWERS: usize = 1_000;
     let fixture = Fixture::start().await;
