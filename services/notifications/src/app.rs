@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::store::Store;
 
 pub(crate) use audience::{EventChange, FollowChange, ReminderChange};
-pub(crate) use inbox::Marked;
+pub(crate) use inbox::{FOREIGN_TOKEN, Marked};
 pub(crate) use watch::{Message, Watchers};
 
 /// How often a change is tried anew when others change the same inbox meanwhile.

@@ -12,7 +12,7 @@ use marquee_proto::notifications::v1 as proto;
 use marquee_proto::notifications::v1::inbox_service_server::InboxService;
 use tonic::{Request, Response, Status};
 
-use crate::app::{App, Marked, Message};
+use crate::app::{App, FOREIGN_TOKEN, Marked, Message};
 use crate::error::{Error, Result};
 use crate::wire;
 
@@ -74,12 +74,31 @@ impl Inboxes {
     ) -> Result<proto::ListNotificationsResponse> {
         let caller = principal(&request);
         let request = request.into_inner();
-        let account = parent(&caller, &request.parent)?;
         let mut violations = Violations::default();
+        let account = match caller.resolve_account(&request.parent, "parent") {
+            Err(marquee_auth::Error::InvalidName(name)) => {
+                for wrong in name.0 {
+                    violations.push(wrong.field, wrong.description);
+                }
+                None
+            }
+            resolved => Some(resolved?),
+        };
         violations.check(request.page_size >= 0, "page_size", || {
             "must not be negative".to_owned()
         });
+        // The list itself refuses a foreign token; beside other wrong fields it is looked at here, by what the caller wrote
+        // when that is no name.
+        if !violations.is_empty() {
+            let list_of = account
+                .as_ref()
+                .map_or_else(|| request.parent.clone(), ToString::to_string);
+            let token = &request.page_token;
+            let good = self.0.continues(&list_of, request.unread_only, token).await?;
+            violations.check(good, "page_token", || FOREIGN_TOKEN.to_owned());
+        }
         violations.finish()?;
+        let account = account.ok_or_else(|| marquee_error::invalid("parent", "is required"))?;
         let size = match usize::try_from(request.page_size) {
             Ok(0) | Err(_) => DEFAULT_PAGE,
             Ok(size) => size.min(LARGEST_PAGE),

@@ -12,6 +12,10 @@ use crate::error::{Error, Result};
 /// How many are marked in one transaction.
 const BATCH: usize = 500;
 
+/// What is wrong with a page token.
+pub(crate) const FOREIGN_TOKEN: &str =
+    "must be the next_page_token of the same list, with the same parent and unread_only";
+
 /// What is marked as read.
 pub(crate) enum Marked {
     All,
@@ -34,12 +38,19 @@ impl App {
             .await;
         page.map_err(|error| match error {
             Error::Store(StoreError::InvalidPageToken) => {
-                let rule =
-                    "must be the next_page_token of the same list, with the same parent and unread_only";
-                marquee_error::invalid("page_token", rule).into()
+                marquee_error::invalid("page_token", FOREIGN_TOKEN).into()
             }
             error => error,
         })
+    }
+
+    /// True for the token of a page of this list, and for none.
+    pub(crate) async fn continues(&self, account: &str, unread_only: bool, token: &str) -> Result<bool> {
+        match self.store.newest(account, unread_only, 1, token).await {
+            Ok(_) => Ok(true),
+            Err(Error::Store(StoreError::InvalidPageToken)) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) async fn unread_count(&self, account: &AccountName) -> Result<u64> {

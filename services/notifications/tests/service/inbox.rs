@@ -249,6 +249,25 @@ async fn wrong_requests_are_refused_with_the_field() {
 }
 
 #[tokio::test]
+async fn everything_wrong_with_a_list_is_told_at_once() {
+    let fixture = Fixture::start().await;
+    for (parent, expected) in [
+        ("accounts/me", ["page_size", "page_token"].as_slice()),
+        ("people/viewer", &["parent", "page_size", "page_token"]),
+    ] {
+        let request = proto::ListNotificationsRequest {
+            parent: parent.into(),
+            page_size: -1,
+            page_token: "made up".into(),
+            unread_only: false,
+        };
+        let request = fixture.of("viewer", request);
+        let wrong = fixture.inbox().list_notifications(request).await.unwrap_err();
+        assert_eq!(fields(&wrong), expected, "{parent}");
+    }
+}
+
+#[tokio::test]
 async fn a_failed_payment_is_told_to_its_account_once() {
     let fixture = Fixture::start().await;
     let payment = subscriptions::Payment {

@@ -1,5 +1,5 @@
 use std::collections::HashSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use marquee_proto::events::v1::EventState;
 use tonic::Code;
@@ -20,10 +20,8 @@ async fn a_watch_opens_with_a_cursor_and_then_sends_what_comes() {
     assert!(!opened.cursor.is_empty());
 
     let live = then(&scheduled, EventState::Live);
-    let published = Instant::now();
     fixture.publish(&live.name, &changed(&live)).await;
     let told = next(&mut watch).await;
-    assert!(published.elapsed() < Duration::from_secs(1));
     assert_eq!(told.notification.unwrap().title, "Jazz is live");
     assert_eq!(told.unread_count, 2);
 }
