@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// Measure the dev build: to try the bench itself, its figures are of no worth
     #[arg(long)]
     dev: bool,
+    /// Measure the binaries of this folder as they are, without building (all but build)
+    #[arg(long, value_name = "FOLDER")]
+    binaries: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -87,6 +90,9 @@ impl Args {
 
     /// Builds packages and returns the folder of their binaries.
     fn build(&self, options: &[&str]) -> Result<PathBuf> {
+        if let Some(folder) = &self.binaries {
+            return Ok(folder.clone());
+        }
         let mut build = cargo();
         build.arg("build").args(options);
         if !self.dev {
