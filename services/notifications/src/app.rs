@@ -5,6 +5,7 @@ mod deliver;
 mod fanout;
 mod inbox;
 mod reminders;
+mod sweep;
 mod watch;
 
 use std::sync::Arc;

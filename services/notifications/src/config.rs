@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Configuration of the notifications service.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -19,6 +21,11 @@ pub struct Config {
     /// What happened longer ago is not notified of any more: a consumer group that starts anew reads the history of the
     /// bus, and nobody wants last week's broadcasts announced.
     pub max_age: Duration,
+    /// How long a notification is kept, read or not. Longer than [`max_age`](Self::max_age): what is forgotten could be
+    /// told again.
+    pub retention: Duration,
+    /// How often those that are older are looked for.
+    pub sweep_interval: Duration,
 }
 
 impl Config {
@@ -28,7 +35,9 @@ impl Config {
             data: data.into(),
             clock: Clock::default(),
             fanout_page: 500,
-            max_age: Duration::from_secs(24 * 60 * 60),
+            max_age: DAY,
+            retention: 90 * DAY,
+            sweep_interval: Duration::from_secs(60 * 60),
         }
     }
 }

@@ -94,6 +94,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
         .run(shutdown.clone());
     let relay = marquee_bus::outbox::relay(outbox, platform.bus, shutdown.clone());
     let fanouts = app.clone();
+    let sweep = app.clone();
     Ok(Service::new(face, shutdown)
         .task("notifications.relay", relay)
         .task("notifications.audience", audience)
@@ -102,6 +103,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
             "notifications.fanouts",
             async move { fanouts.run_fanouts().await },
         )
+        .task("notifications.sweep", async move { sweep.run_sweep().await })
         .task(
             "notifications.reminders",
             async move { app.run_reminders().await },

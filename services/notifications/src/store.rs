@@ -88,6 +88,14 @@ impl Store {
         Ok(self.documents.query(query).await?.items)
     }
 
+    /// Notifications of all accounts that came at `time` or before, the oldest first.
+    pub(crate) async fn until(&self, time: Timestamp, limit: usize) -> Result<Vec<Stored<Notification>>> {
+        let query = Query::by("by_create_time")
+            .at_most(time.as_microsecond())
+            .limit(limit);
+        Ok(self.documents.query(query).await?.items)
+    }
+
     /// What of a channel is on the air: one event, but for a moment. By the index, which knows what any other query does.
     pub(crate) async fn live(&self, channel: &str) -> Result<Vec<Stored<Event>>> {
         let query = Query::by("by_channel_state")

@@ -134,7 +134,8 @@ impl App {
         }
         match self.store.documents.commit(transaction).await {
             Ok(_) => Ok(Some(inbox.unread)),
-            Err(StoreError::Conflict) => Ok(None),
+            // Changed, or forgotten by the sweep.
+            Err(StoreError::Conflict | StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -67,7 +67,7 @@ pub(crate) struct Notification {
     pub(crate) name: String,
     /// Resource name of the account.
     pub(crate) account: String,
-    /// Its place in the account's inbox, from 1 without gaps, in the order of the commits.
+    /// Its place in the account's inbox, given from 1 without gaps in the order of the commits; the oldest go in time.
     pub(crate) sequence: u64,
     pub(crate) kind: Kind,
     pub(crate) title: String,
@@ -90,6 +90,11 @@ impl Document for Notification {
         Index {
             name: "by_read",
             fields: &["account", "read", "sequence"],
+            unique: false,
+        },
+        Index {
+            name: "by_create_time",
+            fields: &["create_time"],
             unique: false,
         },
     ];

@@ -84,6 +84,7 @@ impl Fixture {
         let stop = CancellationToken::new();
         let mut config = Config::new(home.folder.path().join("notifications"));
         config.fanout_page = page;
+        config.sweep_interval = Duration::from_millis(50);
         let ahead = home.ahead.clone();
         config.clock = Clock::new(move || Timestamp::now() + *ahead.lock());
         let service = eventually(async || {

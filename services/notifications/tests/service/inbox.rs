@@ -3,7 +3,7 @@ use marquee_proto::notifications::v1 as proto;
 use marquee_proto::subscriptions::v1 as subscriptions;
 use tonic::Code;
 
-use super::fixture::{Fixture, changed, event, fields, reason, then};
+use super::fixture::{Fixture, changed, event, eventually, fields, next, reason, then};
 
 fn mark(names: Vec<String>, all: bool) -> proto::MarkReadRequest {
     proto::MarkReadRequest {
@@ -299,6 +299,43 @@ async fn a_failed_payment_is_told_to_its_account_once() {
     assert_eq!(list.len(), 2);
     assert_eq!(list[1].kind(), proto::NotificationKind::PaymentFailed);
     assert_eq!(list[1].body, "The card was declined");
+}
+
+#[tokio::test]
+async fn notifications_are_forgotten_after_90_days_and_the_count_stays_exact() {
+    const DAY: jiff::SignedDuration = jiff::SignedDuration::from_hours(24);
+    let fixture = filled(3).await;
+    let mut watch = fixture.watch("viewer", "").await.unwrap();
+    let cursor = next(&mut watch).await.cursor;
+    let oldest = fixture.list("viewer").await.remove(2);
+    let marked = mark(vec![oldest.name], false);
+    fixture
+        .inbox()
+        .mark_read(fixture.of("viewer", marked))
+        .await
+        .unwrap();
+
+    fixture.home.ahead(60 * DAY);
+    let newer = event("e3", 3_600);
+    let mut message = marquee_bus::event(&newer.name, &changed(&newer));
+    message.message.time = jiff::Timestamp::now() + jiff::Span::new().hours(60 * 24);
+    marquee_bus::EventBus::publish(&*fixture.bus, vec![message])
+        .await
+        .unwrap();
+    fixture.titles("viewer", 4).await;
+    assert_eq!(fixture.unread("viewer").await, 3);
+
+    fixture.home.ahead(91 * DAY);
+    let left = eventually(async || {
+        let left = fixture.list("viewer").await;
+        (left.len() < 4).then_some(left)
+    })
+    .await;
+    assert_eq!((left.len(), left[0].event.as_str()), (1, "channels/c/events/e3"));
+    assert_eq!(fixture.unread("viewer").await, 1);
+    let mut resumed = fixture.watch("viewer", &cursor).await.unwrap();
+    next(&mut resumed).await;
+    assert_eq!(next(&mut resumed).await.notification.unwrap().name, left[0].name);
 }
 
 #[tokio::test]
