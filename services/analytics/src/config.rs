@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -17,6 +18,8 @@ pub struct Config {
     pub rules: Rules,
     /// What time it is.
     pub clock: Clock,
+    /// How often sessions are looked for that are over for good.
+    pub sweep_every: Duration,
 }
 
 impl Config {
@@ -35,6 +38,7 @@ impl Default for Config {
             data: PathBuf::from("data/analytics"),
             rules: Rules::default(),
             clock: Clock::default(),
+            sweep_every: Duration::from_secs(60),
         }
     }
 }

@@ -30,7 +30,7 @@ use marquee_server::{Face, Platform, Service};
 pub use self::config::{Clock, Config};
 pub use self::error::Error;
 
-use self::app::{Beacons, Board, Catalogue, Summaries};
+use self::app::{Beacons, Board, Catalogue, Summaries, Sweeper};
 use self::consumer::{Folder, Keeper};
 use self::grpc::{AudienceGrpc, BeaconGrpc};
 use self::store::{Sqlite, Store};
@@ -47,7 +47,8 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
     board.restore().await?;
     let catalogue = Catalogue::new(store.clone(), platform.peers.clone());
     let summaries = Summaries::new(store.clone(), catalogue.clone(), config.clock.clone());
-    let beacons = Beacons::new(platform.bus.clone(), config.clock);
+    let beacons = Beacons::new(platform.bus.clone(), catalogue.clone(), config.clock.clone());
+    let sweeper = Sweeper::new(store.clone(), board.clone(), config.clock, config.sweep_every);
     let keeper = Arc::new(Keeper::new(store.clone()));
     let folder = Folder::new(platform.bus.clone(), store.clone(), board.clone());
     let kept = Consumer::new(platform.bus.clone(), "analytics.catalogue")
@@ -69,5 +70,6 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
     Ok(Service::new(face, shutdown.clone())
         .task("analytics fold", folder.run(shutdown.clone()))
         .task("analytics catalogue", kept.run(shutdown.clone()))
+        .task("analytics sweep", sweeper.run(shutdown.clone()))
         .task("analytics audience", board.expire(shutdown)))
 }

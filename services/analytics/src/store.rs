@@ -73,6 +73,13 @@ pub trait Store: Send + Sync + 'static {
     /// Sessions that have not ended and were heard of at or after this.
     async fn open_since(&self, received_ms: i64) -> Result<Vec<(SessionKey, Session)>, Error>;
 
+    /// When the last report arrived of those sessions that have not ended.
+    async fn last_received(&self) -> Result<Option<i64>, Error>;
+
+    /// Lets go of sessions that nothing was heard of since `silent_before_ms`, `most` of them at once; their sums stay, and
+    /// views that never started become exits for good. Returns how many there were.
+    async fn sweep(&self, silent_before_ms: i64, most: u32) -> Result<usize, Error>;
+
     /// An event's audience in sum. Views that never started count as left when nothing came since `closed_before_ms`.
     async fn summary(&self, event: &EventName, closed_before_ms: i64) -> Result<Summary, Error>;
 

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Clock;
-use crate::domain::{Presence, Rules, Step};
+use crate::domain::{Presence, Rules, Step, Timeline};
 use crate::store::{Error, Store};
 
 /// An event's audience at one moment.
@@ -36,6 +36,10 @@ pub(crate) struct Board {
 
 struct State {
     presence: Presence,
+    /// By when beacons arrived, where the presence is by the clock.
+    timeline: Timeline,
+    /// Partitions have beacons to be folded from before the process took them, or it is not known.
+    behind: bool,
     watched: HashMap<EventName, watch::Sender<Audience>>,
 }
 
@@ -43,6 +47,8 @@ impl Board {
     pub(crate) fn new(store: Arc<dyn Store>, clock: Clock, rules: Rules) -> Self {
         let state = State {
             presence: Presence::new(rules),
+            timeline: Timeline::new(rules),
+            behind: true,
             watched: HashMap::new(),
         };
         Self {
@@ -54,13 +60,13 @@ impl Board {
         }
     }
 
-    /// Takes the sessions of before a restart that may still be there, and keeps the peak that they make.
+    /// Takes the sessions of before a restart: those that may still be there, and those that were when the fold stopped,
+    /// which beacons meet that are still to be folded.
     pub(crate) async fn restore(&self) -> Result<(), Error> {
         let gone_ms = i64::try_from(self.rules.gone_after.as_millis()).unwrap_or(i64::MAX);
-        let open = self
-            .store
-            .open_since(self.clock.now_ms().saturating_sub(gone_ms))
-            .await?;
+        let now_ms = self.clock.now_ms();
+        let stopped_ms = self.store.last_received().await?.unwrap_or(now_ms).min(now_ms);
+        let open = self.store.open_since(stopped_ms.saturating_sub(gone_ms)).await?;
         let steps: Vec<_> = open
             .into_iter()
             .map(|(key, session)| Step {
@@ -70,25 +76,33 @@ impl Board {
                 at_ms: session.last_received_ms,
             })
             .collect();
-        let peaks = self.see(&steps);
-        if !peaks.is_empty() {
-            self.store.raise_peaks(peaks).await?;
-        }
+        // What peak they made is in the store; there is none to be told before the fold knows where it is.
+        self.see(&steps);
         Ok(())
     }
 
-    /// Takes what sessions did, one after the other. Returns how many were there at once at most, per event.
+    /// Notes whether partitions have beacons to be folded from before others that were folded. As long as they have, no
+    /// peak is known.
+    pub(crate) fn set_behind(&self, behind: bool) {
+        self.state.lock().behind = behind;
+    }
+
+    /// Whether some partition is behind.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.state.lock().behind
+    }
+
+    /// Takes what sessions did, one after the other. Returns how many were there at once at most, per event, by when beacons
+    /// arrived: one that is folded late is nobody who is there now, and yet was there.
     pub(crate) fn see(&self, steps: &[Step]) -> BTreeMap<EventName, u64> {
         let now_ms = self.clock.now_ms();
-        let mut peaks: BTreeMap<EventName, u64> = BTreeMap::new();
         let mut state = self.state.lock();
         for step in steps {
-            if state.presence.see(step, now_ms) {
-                let count = state.presence.count(&step.key.event);
-                let peak = peaks.entry(step.key.event.clone()).or_default();
-                *peak = (*peak).max(count);
-            }
+            state.presence.see(step, now_ms);
+            state.timeline.take(step);
         }
+        let behind = state.behind;
+        let peaks = state.timeline.peaks(behind);
         drop(state);
         self.seen.notify_one();
         peaks
@@ -107,7 +121,8 @@ impl Board {
             let viewers = state.presence.count(event);
             if let Some(watched) = state.watched.get(event) {
                 watched.send_if_modified(|audience| {
-                    let peak = audience.peak.max(peaks.get(event).copied().unwrap_or_default());
+                    let peak = peaks.get(event).copied().unwrap_or_default();
+                    let peak = audience.peak.max(peak).max(viewers);
                     let changed = (viewers, peak) != (audience.viewers, audience.peak);
                     if changed {
                         *audience = Audience {

@@ -1,13 +1,15 @@
 //! Taking beacons: what is acknowledged is durable on the bus.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use marquee_bus::{EventBus, Outgoing, event};
-use marquee_error::Invalid;
+use marquee_error::{Invalid, invalid};
 use marquee_proto::analytics::v1::{Beacon, PlaybackReported};
 use marquee_proto::name::AccountName;
 use marquee_proto::time::to_proto;
 
+use super::Catalogue;
 use crate::Error;
 use crate::beacon;
 use crate::config::Clock;
@@ -16,10 +18,11 @@ use crate::config::Clock;
 #[derive(Clone)]
 pub(crate) struct Beacons {
     bus: Arc<dyn EventBus>,
+    catalogue: Catalogue,
     clock: Clock,
 }
 
-/// Beacons that are well formed, and what is wrong with the others by their place.
+/// Beacons that are well formed and of an event that exists, and what is wrong with the others by their place.
 #[derive(Debug, Default)]
 pub(crate) struct Sorted {
     outgoing: Vec<Outgoing>,
@@ -33,21 +36,38 @@ impl Sorted {
 }
 
 impl Beacons {
-    pub(crate) fn new(bus: Arc<dyn EventBus>, clock: Clock) -> Self {
-        Self { bus, clock }
+    pub(crate) fn new(bus: Arc<dyn EventBus>, catalogue: Catalogue, clock: Clock) -> Self {
+        Self {
+            bus,
+            catalogue,
+            clock,
+        }
     }
 
-    /// Tells the well-formed beacons from the others.
-    pub(crate) fn sort(
+    /// Tells the well-formed beacons of events that exist from the others.
+    pub(crate) async fn sort(
         &self,
         beacons: impl IntoIterator<Item = Beacon>,
         account: Option<&AccountName>,
-    ) -> Sorted {
+    ) -> Result<Sorted, Error> {
         let receive_time = to_proto(self.clock.now());
         let account = account.map(ToString::to_string).unwrap_or_default();
         let mut sorted = Sorted::default();
-        for (place, beacon) in beacons.into_iter().enumerate() {
-            match beacon::report(&beacon, "") {
+        let reports: Vec<_> = beacons
+            .into_iter()
+            .map(|beacon| (beacon::report(&beacon, ""), beacon))
+            .collect();
+        let events: BTreeSet<_> = reports
+            .iter()
+            .filter_map(|(report, _)| Some(report.as_ref().ok()?.key.event.clone()))
+            .collect();
+        let missing = self.catalogue.missing(events).await?;
+        for (place, (report, beacon)) in reports.into_iter().enumerate() {
+            match report {
+                Ok(report) if missing.contains(&report.key.event) => {
+                    let none = invalid("event", "must be an event that exists");
+                    sorted.rejected.push((place, none));
+                }
                 Ok(report) => {
                     let reported = PlaybackReported {
                         beacon: Some(beacon),
@@ -59,7 +79,7 @@ impl Beacons {
                 Err(invalid) => sorted.rejected.push((place, invalid)),
             }
         }
-        sorted
+        Ok(sorted)
     }
 
     /// Publishes what is well formed, as one. It is durable when this returns.

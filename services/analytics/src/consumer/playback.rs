@@ -2,15 +2,16 @@
 //! only where the store expects the batch. A killed process goes on where the store is; what it had folded but not
 //! stored is folded again from the bus.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use marquee_bus::{EventBus, Polled, Record, Subscription, TopicPartition, dead_letter, dead_letters};
 use marquee_proto::analytics::v1::PlaybackReported;
+use marquee_proto::name::EventName;
 use marquee_proto::topic::PLAYBACK;
 use prost::Message as _;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
@@ -28,6 +29,10 @@ const BATCH: usize = 1_000;
 /// The wait before asking the bus or the store again that failed, at first and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(5));
 
+/// How long the bus has nothing for a partition that is behind until it is believed to have nothing at all: what was there
+/// has expired.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Folds what the players said.
 pub(crate) struct Folder {
     bus: Arc<dyn EventBus>,
@@ -35,8 +40,14 @@ pub(crate) struct Folder {
     board: Arc<Board>,
 }
 
-/// The partitions that are this process', and their next offsets as the store has them.
-type Owned = HashMap<TopicPartition, u64>;
+/// The partitions that are this process'.
+#[derive(Default)]
+struct Owned {
+    /// Their next offsets as the store has them.
+    next: HashMap<TopicPartition, u64>,
+    /// Those that have records from before they were assigned, and where these end.
+    behind: HashMap<TopicPartition, u64>,
+}
 
 impl Folder {
     pub(crate) fn new(bus: Arc<dyn EventBus>, store: Arc<dyn Store>, board: Arc<Board>) -> Self {
@@ -57,20 +68,37 @@ impl Folder {
         self.bus.declare(&[PLAYBACK, dead_letters(&PLAYBACK)]).await?;
         self.report().await;
         let mut subscription = self.bus.subscribe(GROUP, &[PLAYBACK]).await?;
-        let mut owned = Owned::new();
+        let mut owned = Owned::default();
         let mut failures = 0;
         loop {
-            match subscription.poll(BATCH).await {
+            let patience = if owned.behind.is_empty() {
+                Duration::MAX
+            } else {
+                QUIET
+            };
+            let Ok(polled) = timeout(patience, subscription.poll(BATCH)).await else {
+                owned.behind.clear();
+                self.settle().await;
+                continue;
+            };
+            match polled {
                 Ok(Polled::Assigned(partitions)) => {
                     for partition in partitions {
-                        let next = self.position(&partition).await?;
+                        let (next, end) = self.position(&partition).await?;
                         subscription.seek(&partition, next);
-                        owned.insert(partition, next);
+                        if next < end {
+                            owned.behind.insert(partition.clone(), end);
+                        }
+                        owned.next.insert(partition, next);
                     }
+                    self.board.set_behind(!owned.behind.is_empty());
                 }
                 // Nothing of them is in hand: every batch is stored before the next poll.
                 Ok(Polled::Revoked(partitions)) => {
-                    owned.retain(|partition, _| !partitions.contains(partition))
+                    owned.next.retain(|partition, _| !partitions.contains(partition));
+                    owned
+                        .behind
+                        .retain(|partition, _| !partitions.contains(partition));
                 }
                 Ok(Polled::Records(records)) => self.take(&mut *subscription, &mut owned, &records).await?,
                 Err(error @ (marquee_bus::Error::Damaged { .. } | marquee_bus::Error::UnknownTopic(_))) => {
@@ -86,8 +114,20 @@ impl Folder {
         }
     }
 
-    /// Where a partition goes on.
-    async fn position(&self, partition: &TopicPartition) -> Result<u64, Error> {
+    /// Notes the peaks that were waiting for partitions that turn out to have nothing.
+    async fn settle(&self) {
+        self.board.set_behind(false);
+        let peaks = self.board.see(&[]);
+        let mut failures = 0;
+        while let Err(error) = self.store.raise_peaks(peaks.clone()).await {
+            tracing::warn!(%error, "cannot store the most viewers, trying again");
+            wait(&mut failures).await;
+        }
+        self.board.publish(peaks.keys(), &peaks);
+    }
+
+    /// Where a partition goes on, and where it ends.
+    async fn position(&self, partition: &TopicPartition) -> Result<(u64, u64), Error> {
         let stored = self.store.next_offsets().await?;
         let place = place(partition);
         let next = stored.get(&place).copied().unwrap_or(0);
@@ -106,9 +146,9 @@ impl Folder {
                     "the topic was made anew: it is folded from its beginning, what was counted stays"
                 );
                 self.store.restart(place).await?;
-                Ok(0)
+                Ok((0, end))
             }
-            _ => Ok(next),
+            _ => Ok((next, end.unwrap_or(next))),
         }
     }
 
@@ -123,7 +163,7 @@ impl Folder {
             return Ok(());
         };
         let partition = first.topic_partition();
-        let Some(expected) = owned.get(&partition).copied() else {
+        let Some(expected) = owned.next.get(&partition).copied() else {
             return Ok(());
         };
         let next = last.offset + 1;
@@ -153,10 +193,23 @@ impl Folder {
             }
         }
 
+        if owned.behind.get(&partition).is_some_and(|end| *end <= next) {
+            owned.behind.remove(&partition);
+        }
+        self.board.set_behind(!owned.behind.is_empty());
+
         let mut failures = 0;
+        let mut seen = None;
         loop {
             match self
-                .store_batch(&partition, expected, next, skipped, malformed, &batch)
+                .store_batch(
+                    &partition,
+                    expected,
+                    next,
+                    (skipped, malformed),
+                    &batch,
+                    &mut seen,
+                )
                 .await
             {
                 Ok(()) => break,
@@ -167,7 +220,7 @@ impl Folder {
                         found,
                         "the batch was folded elsewhere"
                     );
-                    owned.insert(partition.clone(), found);
+                    owned.next.insert(partition.clone(), found);
                     subscription.seek(&partition, found);
                     return Ok(());
                 }
@@ -177,7 +230,7 @@ impl Folder {
                 }
             }
         }
-        owned.insert(partition.clone(), next);
+        owned.next.insert(partition.clone(), next);
         if let Err(error) = subscription.commit(&partition, next).await {
             tracing::debug!(%error, "the bus does not take the offset; the store has it");
         }
@@ -190,16 +243,18 @@ impl Folder {
         partition: &TopicPartition,
         expected: u64,
         next: u64,
-        skipped: u64,
-        malformed: u64,
+        missing: (u64, u64),
         batch: &[Received],
+        seen: &mut Option<BTreeMap<EventName, u64>>,
     ) -> Result<(), store::Error> {
+        let (skipped, malformed) = missing;
         let mut keys: Vec<_> = batch.iter().map(|received| received.report.key.clone()).collect();
         keys.sort_unstable();
         keys.dedup();
         let mut known = self.store.sessions(keys).await?;
         let folded = fold(|key| known.remove(key), batch);
-        let peaks = self.board.see(&folded.steps);
+        // Once: what the board has seen it does not tell a second time, when the first attempt could not be stored.
+        let peaks = seen.get_or_insert_with(|| self.board.see(&folded.steps)).clone();
         let events: Vec<_> = folded.totals.keys().cloned().collect();
         let flush = Flush {
             sessions: folded.sessions,

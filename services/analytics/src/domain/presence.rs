@@ -26,6 +26,19 @@ impl Default for Rules {
     }
 }
 
+impl Rules {
+    /// Until when a session counts that did this, if nothing more is heard of it; `None` when it does not count.
+    pub fn counts_until(&self, step: &Step) -> Option<i64> {
+        let gone_ms = step.at_ms.saturating_add(millis(self.gone_after));
+        let stalled_ms = step.since_ms.saturating_add(millis(self.stalled_after));
+        match step.state? {
+            State::Starting | State::Playing => Some(gone_ms),
+            State::Rebuffering => Some(gone_ms.min(stalled_ms)),
+            State::Paused | State::Ended | State::Failed => None,
+        }
+    }
+}
+
 /// What a session does, as far as it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Activity {
@@ -60,12 +73,8 @@ impl Presence {
         let counted = self.forget(&step.key);
         let activity = step.state.map(|state| {
             let gone_ms = step.at_ms.saturating_add(millis(self.rules.gone_after));
-            let stalled_ms = step.since_ms.saturating_add(millis(self.rules.stalled_after));
-            let (counts, deadline_ms) = match state {
-                State::Starting | State::Playing => (now_ms < gone_ms, gone_ms),
-                State::Rebuffering if now_ms < stalled_ms => (now_ms < gone_ms, gone_ms.min(stalled_ms)),
-                State::Rebuffering | State::Paused | State::Ended | State::Failed => (false, gone_ms),
-            };
+            let counting = self.rules.counts_until(step).filter(|until| now_ms < *until);
+            let (counts, deadline_ms) = (counting.is_some(), counting.unwrap_or(gone_ms));
             Activity {
                 state,
                 since_ms: step.since_ms,

@@ -59,7 +59,7 @@ impl BeaconService for BeaconGrpc {
                     Err(status) => broken = Some(status),
                 }
             }
-            let mut sorted = self.beacons.sort(received, caller.account());
+            let mut sorted = self.beacons.sort(received, caller.account()).await?;
             let accepted = sorted.accepted();
             self.beacons.publish(&mut sorted).await?;
             answer.accepted += count(accepted);
@@ -81,7 +81,7 @@ impl BeaconService for BeaconGrpc {
             let invalid = invalid("beacons", format!("must be at most {MOST}, found {found}"));
             return Err(Error::from(invalid).into());
         }
-        let mut sorted = self.beacons.sort(beacons, caller.account());
+        let mut sorted = self.beacons.sort(beacons, caller.account()).await?;
         let accepted = count(sorted.accepted());
         self.beacons.publish(&mut sorted).await?;
         let rejected = sorted

@@ -1,6 +1,7 @@
 //! The embedded store: one SQLite file.
 
 mod state;
+mod sweep;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::domain::{Ledger, Session, SessionKey, Totals};
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_playback.sql"),
     include_str!("../../migrations/sqlite/0002_catalogue.sql"),
+    include_str!("../../migrations/sqlite/0003_sweep.sql"),
 ];
 
 /// The embedded store.
@@ -134,6 +136,19 @@ impl Store for Sqlite {
                 }
                 Ok(found)
             })
+            .await
+    }
+
+    async fn last_received(&self) -> Result<Option<i64>, Error> {
+        self.database.read(|connection| {
+            let last = "SELECT max(last_received_ms) FROM session WHERE over = 0";
+            Ok(connection.query_row(last, [], |row| row.get(0))?)
+        })
+    }
+
+    async fn sweep(&self, silent_before_ms: i64, most: u32) -> Result<usize, Error> {
+        self.database
+            .write(move |transaction| sweep::sweep(transaction, silent_before_ms, most))
             .await
     }
 

@@ -18,6 +18,8 @@ macro_rules! suite {
             a_peak_only_rises,
             open_sessions_are_found_by_when_they_were_heard_of,
             silent_starts_are_exits_once_they_are_closed,
+            a_swept_session_is_gone_and_its_sums_stay,
+            a_sweep_takes_so_many_at_once_the_oldest_first,
             a_topic_made_anew_begins_at_zero_and_keeps_the_sums,
             expired_messages_are_accounted_for,
             a_channels_owner_is_the_newest,
@@ -240,6 +242,40 @@ pub(crate) async fn silent_starts_are_exits_once_they_are_closed(store: &impl St
             .exits_before_start,
         1
     );
+}
+
+pub(crate) async fn a_swept_session_is_gone_and_its_sums_stay(store: &impl Store) {
+    let batch = [
+        received("left", "s", 1, 10, State::Starting),
+        received("played", "s", 1, 10, State::Playing),
+        received("stays", "s", 1, 20, State::Starting),
+    ];
+    let flush = flush_of(&batch);
+    let keys: Vec<_> = flush.sessions.keys().cloned().collect();
+    store.flush(partition(3), 0, 3, flush).await.unwrap();
+    let before = store.summary(&event(), 20_000).await.unwrap();
+    assert_eq!(before.totals.exits_before_start, 1);
+
+    assert_eq!(store.sweep(20_000, 10).await.unwrap(), 2);
+    let left = store.sessions(keys).await.unwrap();
+    assert_eq!(
+        left.keys().map(|key| key.viewer.as_str()).collect::<Vec<_>>(),
+        ["stays"]
+    );
+    assert_eq!(store.summary(&event(), 20_000).await.unwrap(), before);
+    assert_eq!(store.last_received().await.unwrap(), Some(20_000));
+}
+
+pub(crate) async fn a_sweep_takes_so_many_at_once_the_oldest_first(store: &impl Store) {
+    let batch = [
+        received("second", "s", 1, 11, State::Ended),
+        received("first", "s", 1, 10, State::Playing),
+        received("third", "s", 1, 12, State::Playing),
+    ];
+    store.flush(partition(0), 0, 3, flush_of(&batch)).await.unwrap();
+    assert_eq!(store.sweep(20_000, 2).await.unwrap(), 2);
+    assert_eq!(store.open_since(0).await.unwrap()[0].0.viewer, "third");
+    assert_eq!(store.sweep(20_000, 2).await.unwrap(), 1);
 }
 
 pub(crate) async fn a_topic_made_anew_begins_at_zero_and_keeps_the_sums(store: &impl Store) {

@@ -1,5 +1,9 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+use marquee_analytics::Clock;
 use marquee_analytics::domain::Rules;
 use marquee_proto::analytics::v1 as proto;
 use marquee_proto::analytics::v1::PlaybackState::{Ended, Paused, Playing, Starting};
@@ -46,11 +50,18 @@ async fn a_viewer_who_is_not_heard_of_any_more_is_gone() {
         gone_after: Duration::from_millis(400),
         ..Rules::default()
     };
-    let fixture = Fixture::start_with(rules).await;
+    // Time stands still until it is told to go on.
+    let (start, passed_ms) = (Timestamp::now(), Arc::new(AtomicI64::new(0)));
+    let clock = Clock::new({
+        let passed_ms = passed_ms.clone();
+        move || start + SignedDuration::from_millis(passed_ms.load(Ordering::Relaxed))
+    });
+    let fixture = Fixture::start_with(rules, clock).await;
     let mut audiences = watch(&fixture).await;
     assert_eq!(next(&mut audiences).await, (0, 0));
     fixture.send(vec![beacon(1, 1, 0, Playing)]).await;
     assert_eq!(next(&mut audiences).await, (1, 1));
+    passed_ms.store(400, Ordering::Relaxed);
     assert_eq!(next(&mut audiences).await, (0, 1));
 }
 

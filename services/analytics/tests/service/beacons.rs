@@ -4,7 +4,7 @@ use marquee_proto::analytics::v1::PlaybackState::{Ended, Playing, Starting};
 use marquee_proto::topic::PLAYBACK;
 use tonic::Code;
 
-use crate::fixture::{Fixture, beacon};
+use crate::fixture::{AWAY, EVENT, Fixture, beacon};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ill_formed_beacons_of_a_batch_are_named_and_the_others_are_taken() {
@@ -25,6 +25,51 @@ async fn ill_formed_beacons_of_a_batch_are_named_and_the_others_are_taken() {
         "session_id must be a UUID; sequence_number must be 1 or more"
     );
     fixture.summary_when(|summary| summary.views == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beacons_of_an_event_that_does_not_exist_are_rejected_and_leave_nothing() {
+    let fixture = Fixture::start().await;
+    let of = |event: String| proto::Beacon {
+        event,
+        ..beacon(1, 1, 0, Playing)
+    };
+    let mut beacons: Vec<_> = (0..100)
+        .map(|n| of(format!("channels/c/events/none-{n}")))
+        .collect();
+    beacons.push(of(EVENT.into()));
+    let answer = fixture.send(beacons.clone()).await;
+    assert_eq!((answer.accepted, answer.rejected.len()), (1, 100));
+    assert_eq!(answer.rejected[99].index, 99);
+    assert_eq!(answer.rejected[0].reason, "event must be an event that exists");
+    assert!(
+        fixture.asked() <= 17,
+        "{} questions for one request",
+        fixture.asked()
+    );
+
+    let messages = beacons
+        .into_iter()
+        .map(|beacon| proto::StreamBeaconsRequest { beacon: Some(beacon) });
+    let answer = fixture
+        .beacons()
+        .stream_beacons(futures::stream::iter(messages))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!((answer.accepted, answer.rejected), (1, 100));
+    let (_, produced) = fixture.ledger_of(2).await;
+    assert_eq!(produced, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beacons_are_taken_while_the_events_service_is_away() {
+    let fixture = Fixture::start().await;
+    let away = proto::Beacon {
+        event: AWAY.into(),
+        ..beacon(1, 1, 0, Playing)
+    };
+    assert_eq!(fixture.send(vec![away]).await.accepted, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,14 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::Stream;
 use jiff::{SignedDuration, Timestamp};
-use marquee_analytics::Config;
 use marquee_analytics::domain::{Ledger, Rules};
 use marquee_analytics::store::{Sqlite, Store};
+use marquee_analytics::{Clock, Config};
 use marquee_auth::{Claims, Role, Signer, StaticKeys, TokenSource, Verifier};
 use marquee_bus::embedded::{Embedded, Options};
 use marquee_proto::analytics::v1 as proto;
@@ -35,6 +36,9 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 /// The event that there is, of a channel that `accounts/creator` owns.
 pub(crate) const EVENT: &str = "channels/c/events/e";
 
+/// An event of which the events service cannot tell now.
+pub(crate) const AWAY: &str = "channels/c/events/away";
+
 struct Tokens(Signer);
 
 #[async_trait]
@@ -51,6 +55,7 @@ pub(crate) struct Fixture {
     pub(crate) bus: Arc<Embedded>,
     signer: Vec<u8>,
     channel: Channel,
+    asked: Arc<AtomicUsize>,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -65,16 +70,20 @@ impl Fixture {
         }
     }
 
-    pub(crate) async fn start_with(rules: Rules) -> Self {
+    pub(crate) async fn start_with(rules: Rules, clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().to_owned();
         Self {
             _kept: Some(folder),
-            ..Self::start_in(&path, rules).await
+            ..Self::start_at(&path, rules, clock).await
         }
     }
 
     pub(crate) async fn start_in(folder: &Path, rules: Rules) -> Self {
+        Self::start_at(folder, rules, Clock::default()).await
+    }
+
+    async fn start_at(folder: &Path, rules: Rules, clock: Clock) -> Self {
         let bus = Embedded::open(&folder.join("bus"), Options::default()).unwrap();
         let signer = Signer::generate();
         let pkcs8 = signer.to_pkcs8().unwrap();
@@ -94,13 +103,17 @@ impl Fixture {
         };
         let config = Config {
             rules,
+            clock,
+            sweep_every: Duration::from_millis(10),
             ..Config::new(folder.join("analytics"))
         };
         let mut service = marquee_analytics::build(config, platform).await.unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let one = || OneEvent(asked.clone());
         service.face = service
             .face
-            .grpc(EventServiceServer::new(OneEvent))
-            .grpc(ChannelServiceServer::new(OneEvent));
+            .grpc(EventServiceServer::new(one()))
+            .grpc(ChannelServiceServer::new(one()));
         let run = marquee_server::run(listener, vec![service], verifier, Limits::default(), stop.clone());
         let served = tokio::spawn(async { run.await.unwrap() });
         let channel = marquee_client::channel(format!("http://{address}").parse().unwrap());
@@ -110,9 +123,15 @@ impl Fixture {
             bus,
             signer: pkcs8,
             channel,
+            asked,
             stop,
             served,
         }
+    }
+
+    /// How often the events service was asked for an event.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 
     pub(crate) fn shut_down(&self) {
@@ -196,14 +215,17 @@ impl Fixture {
             .expect("summed up within patience")
     }
 
+    /// The service's database, beside the service.
+    pub(crate) fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.folder.join("analytics/analytics.sqlite")).unwrap()
+    }
+
     /// What became of all messages, once there are so many.
     pub(crate) async fn ledger_of(self, messages: u64) -> (Ledger, u64) {
         let asking = async {
             let folded = || -> u64 {
-                let path = self.folder.join("analytics/analytics.sqlite");
                 let sums = "SELECT coalesce(sum(earlier + next_offset - skipped), 0) FROM partition_progress";
-                let database = rusqlite::Connection::open(path).unwrap();
-                database
+                self.database()
                     .query_row(sums, [], |row| row.get::<_, i64>(0))
                     .unwrap()
                     .unsigned_abs()
@@ -236,7 +258,7 @@ pub(crate) fn beacon(session: u128, sequence: i64, ago: i64, state: proto::Playb
     }
 }
 
-struct OneEvent;
+struct OneEvent(Arc<AtomicUsize>);
 
 type Events = Pin<Box<dyn Stream<Item = Result<events::WatchEventResponse, Status>> + Send>>;
 
@@ -246,7 +268,9 @@ impl EventService for OneEvent {
         &self,
         request: Request<events::GetEventRequest>,
     ) -> Result<Response<events::GetEventResponse>, Status> {
+        self.0.fetch_add(1, Ordering::Relaxed);
         match request.into_inner().name {
+            name if name == AWAY => Err(Status::unavailable(name)),
             name if name == EVENT => {
                 let event = events::Event {
                     name,

@@ -9,5 +9,6 @@
 mod audience;
 mod beacons;
 mod fixture;
+mod kept;
 mod killed;
 mod summaries;
