@@ -86,6 +86,14 @@ pub struct ChannelDocument {
     pub version: Version,
 }
 
+impl ChannelDocument {
+    /// Whether events of the channel are found and shown with the other version as with this one.
+    pub fn lends_the_same(&self, other: &Self) -> bool {
+        (&self.handle, &self.display_name, &self.language)
+            == (&other.handle, &other.display_name, &other.language)
+    }
+}
+
 /// A live event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventDocument {

@@ -26,7 +26,7 @@ use self::schema::Fields;
 use super::{Batch, Error, Hit, Page, Positions, Store, Suggestion};
 use crate::domain::snippet::{Matcher, snippet};
 use crate::domain::words::key;
-use crate::domain::{ChannelDocument, Cursor, Document, Prefix, Query};
+use crate::domain::{ChannelDocument, Cursor, Document, EventDocument, Prefix, Query};
 
 /// The embedded store.
 #[derive(Clone)]
@@ -149,6 +149,9 @@ impl Inner {
                         event.channel = channel;
                     }
                 }
+                // Most changes of a channel are none of its events'.
+                Document::Channel(channel) if matches!(&present, Some(Document::Channel(known)) if known.lends_the_same(channel)) =>
+                    {}
                 Document::Channel(channel) => {
                     for mut event in self.events_of(&searcher, &staged, channel)? {
                         event.channel = channel.clone();
@@ -190,34 +193,31 @@ impl Inner {
         })
     }
 
-    /// The channel's events that still carry an older version of it.
+    /// The channel's events that still show an older version of it.
     fn events_of(
         &self,
         searcher: &Searcher,
         staged: &HashMap<String, Document>,
         channel: &ChannelDocument,
-    ) -> Result<Vec<crate::domain::EventDocument>, Error> {
-        let mut of_channel: HashMap<String, Document> = self
-            .stored(
-                searcher,
-                Term::from_field_text(self.fields.channel_name, &channel.name),
-            )?
-            .into_iter()
-            .map(|document| (document.name().to_owned(), document))
-            .collect();
-        of_channel.extend(
-            staged
-                .iter()
-                .map(|(name, document)| (name.clone(), document.clone())),
-        );
-        Ok(of_channel
-            .into_values()
-            .filter_map(|document| match document {
-                Document::Event(event) if event.channel.name == channel.name => Some(event),
-                _ => None,
-            })
-            .filter(|event| event.channel.version < channel.version)
-            .collect())
+    ) -> Result<Vec<EventDocument>, Error> {
+        let is_behind = |event: &EventDocument| {
+            event.channel.name == channel.name
+                && event.channel.version < channel.version
+                && !event.channel.lends_the_same(channel)
+        };
+        let stored = self.stored(
+            searcher,
+            Term::from_field_text(self.fields.channel_name, &channel.name),
+        )?;
+        let stored = stored.into_iter().filter_map(|document| match document {
+            Document::Event(event) if is_behind(&event) && !staged.contains_key(&event.name) => Some(event),
+            _ => None,
+        });
+        let staged = staged.values().filter_map(|document| match document {
+            Document::Event(event) if is_behind(event) => Some(event.clone()),
+            _ => None,
+        });
+        Ok(stored.chain(staged).collect())
     }
 
     fn stored(&self, searcher: &Searcher, term: Term) -> Result<Vec<Document>, Error> {
@@ -394,6 +394,41 @@ mod tests {
 
     async fn found(store: &Tantivy) -> Vec<String> {
         suite::names(store, "jazz").await
+    }
+
+    /// What a new version of the channel changes in an index that has three of its events.
+    async fn staged_by(changed: ChannelDocument) -> Vec<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Tantivy::open(folder.path()).unwrap();
+        let mut documents: Vec<_> = ["e1", "e2", "e3"].map(|id| concert(id, "Jazz")).into();
+        documents.push(Document::Channel(suite::channel("c", "Blue Room")));
+        store
+            .apply(Batch {
+                documents,
+                ..Batch::default()
+            })
+            .await
+            .unwrap();
+        let newer = ChannelDocument {
+            version: crate::domain::Version(2),
+            ..changed
+        };
+        let staged = store.inner.stage(&[Document::Channel(newer)]).unwrap();
+        let mut names: Vec<_> = staged.into_keys().collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[tokio::test]
+    async fn a_change_of_a_channel_that_its_events_do_not_show_writes_none_of_them() {
+        let changed = ChannelDocument {
+            description: "Jazz every night".into(),
+            tags: vec!["jazz".into()],
+            ..suite::channel("c", "Blue Room")
+        };
+        assert_eq!(staged_by(changed).await, ["channels/c"]);
+        let renamed = staged_by(suite::channel("c", "Red Hall")).await;
+        assert_eq!(renamed.len(), 4, "{renamed:?}");
     }
 
     #[tokio::test]

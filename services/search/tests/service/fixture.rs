@@ -44,7 +44,21 @@ impl Fixture {
         Self::start_in(tempfile::tempdir().unwrap()).await
     }
 
+    pub(crate) async fn start_with_commits_every(commit_every: Duration) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config {
+            commit_every,
+            ..Config::new(folder.path().join("search"))
+        };
+        Self::start_as(folder, config).await
+    }
+
     async fn start_in(folder: TempDir) -> Self {
+        let config = Config::new(folder.path().join("search"));
+        Self::start_as(folder, config).await
+    }
+
+    async fn start_as(folder: TempDir, config: Config) -> Self {
         let bus = Embedded::open(&folder.path().join("bus"), Options::default()).unwrap();
         let verifier = Arc::new(Verifier::new(Arc::new(StaticKeys(vec![
             Signer::generate().jwk(),
@@ -62,9 +76,7 @@ impl Fixture {
                 rtmp: String::new(),
             },
         };
-        let service = marquee_search::build(Config::new(folder.path().join("search")), platform)
-            .await
-            .unwrap();
+        let service = marquee_search::build(config, platform).await.unwrap();
         let run = marquee_server::run(listener, vec![service], verifier, Limits::default(), stop.clone());
         let served = tokio::spawn(async { run.await.unwrap() });
         let channel = marquee_client::channel(format!("http://{address}").parse().unwrap());
