@@ -45,7 +45,7 @@ async fn until(mut enough: impl AsyncFnMut() -> bool) {
 async fn beacons_that_are_folded_long_after_they_came_make_the_peak_that_there_was() {
     let folder = tempfile::tempdir().unwrap();
     {
-        // An hour ago: 20 viewers for 10 s, then 30 others, ten of whom stay while 5 more come.
+        // Two hours ago 40 viewers, in most partitions; an hour ago 20, then 30 others, ten of whom stay while 5 more come.
         let bus = Embedded::open(&folder.path().join("bus"), Options::default()).unwrap();
         bus.declare(&[PLAYBACK]).await.unwrap();
         let visits = |sessions: std::ops::Range<u128>, from: i64, until: i64| {
@@ -56,16 +56,17 @@ async fn beacons_that_are_folded_long_after_they_came_make_the_peak_that_there_w
                 ]
             })
         };
+        let most = visits(500..540, 7_200, 7_190);
         let first = visits(100..120, 3_600, 3_590);
         let second = visits(200..220, 3_589, 3_580).chain(visits(300..310, 3_589, 3_575));
         let third = visits(400..405, 3_578, 3_570);
-        publish(&bus, first.chain(second).chain(third).collect()).await;
+        publish(&bus, most.chain(first).chain(second).chain(third).collect()).await;
     }
     let fixture = Fixture::start_in(folder.path(), Rules::default()).await;
     let summary = fixture
-        .summary_when(|summary| summary.views == 55 && summary.peak_concurrent_viewers > 0)
+        .summary_when(|summary| summary.views == 95 && summary.peak_concurrent_viewers > 0)
         .await;
-    assert_eq!(summary.peak_concurrent_viewers, 30);
+    assert_eq!(summary.peak_concurrent_viewers, 40);
     let request = proto::GetAudienceRequest { event: EVENT.into() };
     let now = fixture.audiences().get_audience(request).await.unwrap();
     assert_eq!(now.into_inner().audience.unwrap().concurrent_viewers, 0);
