@@ -59,20 +59,10 @@ async fn story(marquee: &mut Marquee) -> Result<()> {
         acknowledged.accounts.extend(told.accounts);
         acknowledged.events.extend(told.events);
         acknowledged.sessions.extend(told.sessions);
-        listed = http::get(&playlist)
-            .await
-            .map_or(listed, |answer| last_segment(&answer.body));
+        let seen = newest(&playlist).await?;
         marquee.kill().await?;
         encoder.kill().await?;
-
-        marquee.restart().await?;
-        encoder = ffmpeg::publish(&publish_url, None)?;
-        wait_until("the same playlist to go on", SOON, async || {
-            http::get(&playlist)
-                .await
-                .is_ok_and(|answer| last_segment(&answer.body) > listed + 1)
-        })
-        .await?;
+        (encoder, listed) = go_on(marquee, &publish_url, &playlist, seen).await?;
     }
 
     let api = Api::of(marquee).await?;
@@ -96,17 +86,9 @@ async fn story(marquee: &mut Marquee) -> Result<()> {
     // While the encoder is gone.
     let unread = mark_read(&api, &viewer).await?;
     encoder.kill().await?;
+    let seen = newest(&playlist).await?;
     marquee.kill().await?;
-    marquee.restart().await?;
-    let encoder = ffmpeg::publish(&publish_url, None)?;
-    let before = listed;
-    wait_until("the same playlist to go on", SOON, async || {
-        http::get(&playlist).await.is_ok_and(|answer| {
-            listed = last_segment(&answer.body);
-            listed > before + 3
-        })
-    })
-    .await?;
+    (encoder, listed) = go_on(marquee, &publish_url, &playlist, seen).await?;
     let api = Api::of(marquee).await?;
     ensure!(
         unread_count(&api, &viewer).await? == unread,
@@ -148,6 +130,30 @@ async fn story(marquee: &mut Marquee) -> Result<()> {
         "{seconds} s are listed, {decoded} pictures decoded"
     );
     Ok(())
+}
+
+/// The newest segment that the live playlist lists.
+async fn newest(playlist: &str) -> Result<u64> {
+    Ok(last_segment(&http::get(playlist).await?.body))
+}
+
+/// Starts again, publishes again, and waits until what the new encoder sends is listed.
+async fn go_on(
+    marquee: &mut Marquee,
+    publish_url: &str,
+    playlist: &str,
+    seen: u64,
+) -> Result<(ffmpeg::Encoder, u64)> {
+    marquee.restart().await?;
+    // Nobody publishes: nothing moves.
+    let kept = newest(playlist).await?;
+    ensure!(kept >= seen, "{seen} segments were listed, {kept} are left");
+    let encoder = ffmpeg::publish(publish_url, None)?;
+    wait_until("the same playlist to go on", SOON, async || {
+        newest(playlist).await.is_ok_and(|newest| newest > kept)
+    })
+    .await?;
+    Ok((encoder, kept))
 }
 
 /// Registers, schedules and watches as fast as it goes, until three new segments are listed; returns what was answered.
@@ -231,16 +237,26 @@ fn beacons(session: &str, event: &str) -> SendBeaconsRequest {
 
 /// The follower was told once, however often the process was killed.
 async fn one_notification(api: &Api, viewer: &Person, event: &str) -> Result<()> {
-    let list = ListNotificationsRequest {
-        parent: "accounts/me".into(),
-        ..ListNotificationsRequest::default()
-    };
-    let inbox = api
-        .inbox()
-        .list_notifications(viewer.request(list))
-        .await?
-        .into_inner()
-        .notifications;
+    let mut inbox = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let list = ListNotificationsRequest {
+            parent: "accounts/me".into(),
+            page_size: 200,
+            page_token,
+            ..ListNotificationsRequest::default()
+        };
+        let page = api
+            .inbox()
+            .list_notifications(viewer.request(list))
+            .await?
+            .into_inner();
+        inbox.extend(page.notifications);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            break;
+        }
+    }
     let live = inbox
         .iter()
         .filter(|n| n.kind() == NotificationKind::EventLive && n.event == event)

@@ -69,7 +69,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     files
 }
 
-/// The literals in the bodies of `fn reason` and after `reason:`.
+/// The literals in the bodies of `fn reason`, after `reason:`, and of what is `not_found`.
 fn reasons(code: &str) -> BTreeSet<String> {
     let bodies = code.split("fn reason(&self)").skip(1).map(|rest| {
         let mut depth = 0;
@@ -84,9 +84,15 @@ fn reasons(code: &str) -> BTreeSet<String> {
         .skip(1)
         .filter_map(|rest| rest.split_once('"'))
         .map(|(text, _)| text);
+    let missing = code
+        .split("not_found(")
+        .skip(1)
+        .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'))
+        .map(|(text, _)| text);
     let literals = bodies
         .flat_map(|body| body.split('"').skip(1).step_by(2))
-        .chain(fields);
+        .chain(fields)
+        .chain(missing);
     let upper_snake =
         |text: &&str| text.len() > 3 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     literals.filter(upper_snake).map(str::to_owned).collect()

@@ -67,7 +67,7 @@ impl Front {
         let stack = grpc::stack(table, verifier, limits, draining);
 
         let probes = Probes::new(face.parts, limits.ready_timeout, reporter);
-        let rest = Rest::new(routes, stack.clone(), limits.max_message);
+        let rest = Rest::new(routes, stack.clone(), limits.max_message, limits.unary_timeout);
         let metrics = Metrics::install();
         let ready = probes.clone();
         let system = Router::new()
@@ -173,6 +173,13 @@ struct Others {
     pages: Option<Router>,
 }
 
+/// Paths that machines ask for: what is not there is a problem, not a page.
+fn is_api(path: &str) -> bool {
+    ["/v1/", "/live/", "/recordings/"]
+        .iter()
+        .any(|prefix| path.starts_with(prefix))
+}
+
 async fn others_answer(others: Arc<Others>, request: HttpRequest) -> HttpResponse {
     if speaks_grpc_web(request.headers()) {
         if request.method() != Method::POST {
@@ -187,7 +194,9 @@ async fn others_answer(others: Arc<Others>, request: HttpRequest) -> HttpRespons
     if others.rest.knows(request.method(), request.uri().path()) {
         return others.rest.call(request).await;
     }
-    match &others.pages {
+    // A misspelt path of the API is no page.
+    let pages = others.pages.as_ref().filter(|_| !is_api(request.uri().path()));
+    match pages {
         Some(pages) => match pages.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},

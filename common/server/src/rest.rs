@@ -15,6 +15,7 @@ mod route;
 mod template;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -23,6 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost_reflect::{DynamicMessage, FieldDescriptor};
 use serde_json::Value as JsonValue;
+use tokio::sync::Semaphore;
 use tonic::metadata::MetadataMap;
 
 pub(crate) use self::error::{Error, problem};
@@ -49,14 +51,23 @@ pub(crate) struct Rest {
     routes: Arc<Routes>,
     stack: Stack,
     max_body: usize,
+    /// How long a client may take to send a body.
+    body_timeout: Duration,
+    /// Bytes of all bodies that are being read: what waits for its sender must not use up the memory.
+    bodies: Arc<Semaphore>,
 }
 
+/// See [`Rest::bodies`].
+const BODIES_BYTES: usize = 64 << 20;
+
 impl Rest {
-    pub(crate) fn new(routes: Routes, stack: Stack, max_body: usize) -> Self {
+    pub(crate) fn new(routes: Routes, stack: Stack, max_body: usize, body_timeout: Duration) -> Self {
         Self {
             routes: Arc::new(routes),
             stack,
             max_body,
+            body_timeout,
+            bodies: Arc::new(Semaphore::new(BODIES_BYTES.max(max_body))),
         }
     }
 
@@ -209,10 +220,8 @@ impl Rest {
             .headers
             .get(http::header::CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok());
-        if announced
-            .and_then(|length| length.parse::<usize>().ok())
-            .is_some_and(|length| length > self.max_body)
-        {
+        let announced = announced.and_then(|length| length.parse::<usize>().ok());
+        if announced.is_some_and(|length| length > self.max_body) {
             return Err(too_large);
         }
         if let Some(media_type) = parts.headers.get(CONTENT_TYPE)
@@ -222,9 +231,18 @@ impl Rest {
                 String::from_utf8_lossy(media_type.as_bytes()).into_owned(),
             ));
         }
-        let bytes = Limited::new(body, self.max_body)
-            .collect()
+        if http_body::Body::is_end_stream(&body) {
+            return Ok(None);
+        }
+        let bytes = u32::try_from(announced.unwrap_or(self.max_body)).unwrap_or(u32::MAX);
+        let _place = self
+            .bodies
+            .try_acquire_many(bytes)
+            .map_err(|_| Error::Overloaded)?;
+        let collected = Limited::new(body, self.max_body).collect();
+        let bytes = tokio::time::timeout(self.body_timeout, collected)
             .await
+            .map_err(|_| Error::Slow(self.body_timeout))?
             .map_err(|error| {
                 if error.downcast_ref::<LengthLimitError>().is_some() {
                     too_large

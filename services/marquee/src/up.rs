@@ -11,6 +11,7 @@ mod pages;
 mod ready;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,7 +64,8 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     // Addresses and folders first: what is wrong with them is said before anything is started.
-    let listener = Listener::bind(args.grpc.listen)?;
+    let listener = Listener::bind(args.grpc.listen)
+        .map_err(|error| anyhow::anyhow!("{error}; choose another address with --listen"))?;
     let address = listener.local_addr();
     if let Some(pages) = &args.pages {
         pages::check(pages)?;
@@ -194,7 +196,11 @@ async fn announce(args: &Args, address: SocketAddr, rtmp: SocketAddr) -> Result<
 
 /// Makes the data folder and checks that it can be written.
 fn prepare(data: &std::path::Path) -> Result<()> {
-    std::fs::create_dir_all(data)
+    // Inboxes, keys and what else is in it are nobody's business on a shared machine.
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(data)
         .with_context(|| format!("cannot create the data folder {}", data.display()))?;
     let probe = data.join(".writable");
     std::fs::write(&probe, b"")

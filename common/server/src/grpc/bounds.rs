@@ -36,6 +36,8 @@ pub(crate) enum Error {
     DeadlineExceeded,
     #[error("the header grpc-timeout is ill formed")]
     Timeout,
+    #[error("the request is not a protobuf message of this RPC")]
+    Malformed,
     #[error("too many requests are in flight")]
     Overloaded,
     #[error("the server is shutting down")]
@@ -50,7 +52,7 @@ impl ErrorExt for Error {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::DeadlineExceeded => ErrorKind::DeadlineExceeded,
-            Self::Timeout => ErrorKind::InvalidArgument,
+            Self::Timeout | Self::Malformed => ErrorKind::InvalidArgument,
             Self::ShuttingDown => ErrorKind::Unavailable,
             Self::Overloaded | Self::RequestTooLarge { .. } | Self::ResponseTooLarge { .. } => {
                 ErrorKind::ResourceExhausted
@@ -62,6 +64,7 @@ impl ErrorExt for Error {
         match self {
             Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
             Self::Timeout => "INVALID_HEADER",
+            Self::Malformed => "MALFORMED_REQUEST",
             Self::Overloaded => "OVERLOADED",
             Self::ShuttingDown => "SHUTTING_DOWN",
             Self::RequestTooLarge { .. } => "REQUEST_TOO_LARGE",
@@ -271,17 +274,22 @@ where
     }
 }
 
-/// tonic refuses a message that is too large with OUT_OF_RANGE, which clients take for a wrong page.
+/// tonic refuses a message that is too large with OUT_OF_RANGE, which clients take for a wrong page, and one that is no
+/// protobuf with INTERNAL, which operators take for a fault of the server.
 fn named(response: Response<tonic::body::Body>, limit: usize) -> Response<tonic::body::Body> {
     let headers = response.headers();
-    let too_large = headers.get("grpc-status").is_some_and(|code| code == "11")
-        && headers.get("grpc-message").is_some_and(|message| {
-            percent_encoding::percent_decode(message.as_bytes())
-                .decode_utf8_lossy()
-                .contains("message length too large")
-        });
-    if too_large {
+    let is = |code: &str, words: &str| {
+        headers.get("grpc-status").is_some_and(|status| status == code)
+            && headers.get("grpc-message").is_some_and(|message| {
+                percent_encoding::percent_decode(message.as_bytes())
+                    .decode_utf8_lossy()
+                    .contains(words)
+            })
+    };
+    if is("11", "message length too large") {
         Status::from(Error::RequestTooLarge { limit }).into_http()
+    } else if is("13", "failed to decode Protobuf message") {
+        Status::from(Error::Malformed).into_http()
     } else {
         response
     }

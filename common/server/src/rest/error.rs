@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -18,6 +20,10 @@ pub(crate) enum Error {
     TooLarge { limit: usize },
     #[error("the body could not be read: {0}")]
     Unreadable(String),
+    #[error("the body was not sent within {0:?}")]
+    Slow(Duration),
+    #[error("too many bodies are being sent")]
+    Overloaded,
     #[error("the body is not JSON: {0}")]
     Syntax(#[from] serde_json::Error),
     #[error("invalid request: {}", fields(.0))]
@@ -43,7 +49,8 @@ impl ErrorExt for Error {
         match self {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Method(_) => ErrorKind::Unimplemented,
-            Self::TooLarge { .. } => ErrorKind::ResourceExhausted,
+            Self::TooLarge { .. } | Self::Overloaded => ErrorKind::ResourceExhausted,
+            Self::Slow(_) => ErrorKind::DeadlineExceeded,
             Self::MediaType(_)
             | Self::Unreadable(_)
             | Self::Syntax(_)
@@ -59,10 +66,16 @@ impl ErrorExt for Error {
             Self::MediaType(_) => "UNSUPPORTED_MEDIA_TYPE",
             Self::TooLarge { .. } => "REQUEST_TOO_LARGE",
             Self::Unreadable(_) => "BODY_UNREADABLE",
+            Self::Slow(_) => "BODY_TOO_SLOW",
+            Self::Overloaded => "OVERLOADED",
             Self::Syntax(_) => "INVALID_JSON",
             Self::Invalid(_) => "INVALID_FIELD",
             Self::Header(_) => "INVALID_HEADER",
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        matches!(self, Self::Overloaded).then_some(Duration::from_secs(1))
     }
 
     fn metadata(&self) -> Vec<(String, String)> {
@@ -92,6 +105,7 @@ impl IntoResponse for Error {
             Self::Method(_) => Some((StatusCode::METHOD_NOT_ALLOWED, "Method not allowed")),
             Self::MediaType(_) => Some((StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type")),
             Self::TooLarge { .. } => Some((StatusCode::PAYLOAD_TOO_LARGE, "Content too large")),
+            Self::Slow(_) => Some((StatusCode::REQUEST_TIMEOUT, "Request timeout")),
             _ => None,
         };
         if let Some((code, title)) = precise {

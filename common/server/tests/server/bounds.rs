@@ -316,3 +316,87 @@ async fn an_old_connection_is_closed_although_it_would_stay() {
     let mut events = EventServiceClient::new(server.channel().await);
     events.get_event(get("e1")).await.unwrap();
 }
+
+/// A POST whose body was announced and of which nothing more comes.
+async fn unfinished(server: &Server, length: usize) -> TcpStream {
+    let mut socket = TcpStream::connect(&server.address).await.unwrap();
+    let head = format!(
+        "POST /v1/channels/c1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{{"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket
+}
+
+async fn first_line(mut socket: TcpStream) -> String {
+    let mut answer = vec![0; 64];
+    let length = socket.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..length])
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}
+
+#[tokio::test]
+async fn a_body_that_never_ends_is_not_waited_for() {
+    let server = limited(Limits {
+        unary_timeout: Duration::from_millis(50),
+        ..Limits::default()
+    });
+    assert_eq!(
+        first_line(unfinished(&server, 100).await).await,
+        "HTTP/1.1 408 Request Timeout"
+    );
+}
+
+#[tokio::test]
+async fn bodies_that_are_waited_for_share_a_bounded_memory() {
+    let server = start();
+    let mut waiting = Vec::new();
+    for _ in 0..16 {
+        waiting.push(unfinished(&server, 4 << 20).await);
+    }
+    // The places are taken as the requests are read, which is soon.
+    let refused = soon(async || {
+        let socket = unfinished(&server, 4 << 20).await;
+        let answer = tokio::time::timeout(Duration::from_millis(200), first_line(socket)).await;
+        answer.is_ok_and(|line| line == "HTTP/1.1 429 Too Many Requests")
+    });
+    assert!(refused.await, "a further body is taken");
+    drop(waiting);
+    let answer = server.get("/v1/channels/c1/events/e1").await;
+    assert_eq!(
+        answer.json()["event"]["title"],
+        "Owls",
+        "what has no body goes on"
+    );
+}
+
+/// Asks up to twenty times.
+async fn soon(mut ask: impl AsyncFnMut() -> bool) -> bool {
+    for _ in 0..20 {
+        if ask().await {
+            return true;
+        }
+    }
+    false
+}
+
+#[tokio::test]
+async fn what_is_no_protobuf_is_the_callers_fault() {
+    let address = start().address;
+    let client: hyper_util::client::legacy::Client<_, http_body_util::Full<bytes::Bytes>> =
+        hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+            .http2_only(true)
+            .build_http();
+    let frame = [&[0, 0, 0, 0, 4][..], &[0xff; 4]].concat();
+    let request = http::Request::post(format!(
+        "http://{address}/marquee.events.v1.EventService/GetEvent"
+    ))
+    .header("content-type", "application/grpc")
+    .header("te", "trailers")
+    .body(http_body_util::Full::from(frame))
+    .unwrap();
+    let response = client.request(request).await.unwrap();
+    assert_eq!(response.headers()["grpc-status"], "3", "{:?}", response.headers());
+}

@@ -151,6 +151,15 @@ async fn routers_and_pages_stand_beside_the_rpcs() {
     );
     assert_eq!(server.get("/hls/index.m3u8").await.text, "#EXTM3U\n");
     assert_eq!(server.get("/watch/e1").await.text, "a page");
+    for path in [
+        "/v1/nothing",
+        "/v1/channels/c1/events/e1/foo",
+        "/live/c1",
+        "/recordings/c1/r1/x/y",
+    ] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.json()["reason"], "PATH_NOT_FOUND", "{path} is no page");
+    }
     assert_eq!(
         server.get("/v1/channels/c1/events/e1").await.json()["event"]["title"],
         "Owls"

@@ -116,7 +116,7 @@ pub(crate) fn print(address: SocketAddr, rtmp: SocketAddr, pages: bool, demo: Op
         eprintln!("    {}", demo.ffmpeg());
         eprintln!();
         eprintln!(
-            "  Signed in as {} or {}, password {}",
+            "  Sign in as {} or {}, password {}",
             demo.creator.email, demo.viewer.email, demo.creator.password
         );
     }
