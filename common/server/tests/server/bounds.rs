@@ -318,23 +318,20 @@ async fn an_old_connection_is_closed_although_it_would_stay() {
 }
 
 /// A POST whose body was announced and of which nothing more comes.
-async fn unfinished(server: &Server, length: usize) -> TcpStream {
-    let mut socket = TcpStream::connect(&server.address).await.unwrap();
+async fn unfinished(server: &Server, length: usize) -> std::io::Result<TcpStream> {
+    let mut socket = TcpStream::connect(&server.address).await?;
     let head = format!(
         "POST /v1/channels/c1/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{{"
     );
-    socket.write_all(head.as_bytes()).await.unwrap();
-    socket
+    socket.write_all(head.as_bytes()).await?;
+    Ok(socket)
 }
 
-async fn first_line(mut socket: TcpStream) -> String {
+async fn first_line(mut socket: TcpStream) -> std::io::Result<String> {
     let mut answer = vec![0; 64];
-    let length = socket.read(&mut answer).await.unwrap();
-    String::from_utf8_lossy(&answer[..length])
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    let length = socket.read(&mut answer).await?;
+    let text = String::from_utf8_lossy(&answer[..length]);
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }
 
 #[tokio::test]
@@ -344,7 +341,7 @@ async fn a_body_that_never_ends_is_not_waited_for() {
         ..Limits::default()
     });
     assert_eq!(
-        first_line(unfinished(&server, 100).await).await,
+        first_line(unfinished(&server, 100).await.unwrap()).await.unwrap(),
         "HTTP/1.1 408 Request Timeout"
     );
 }
@@ -354,13 +351,13 @@ async fn bodies_that_are_waited_for_share_a_bounded_memory() {
     let server = start();
     let mut waiting = Vec::new();
     for _ in 0..16 {
-        waiting.push(unfinished(&server, 4 << 20).await);
+        waiting.push(unfinished(&server, 4 << 20).await.unwrap());
     }
     // The places are taken as the requests are read, which is soon.
     let refused = soon(async || {
-        let socket = unfinished(&server, 4 << 20).await;
+        let socket = unfinished(&server, 4 << 20).await.unwrap();
         let answer = tokio::time::timeout(Duration::from_millis(200), first_line(socket)).await;
-        answer.is_ok_and(|line| line == "HTTP/1.1 429 Too Many Requests")
+        answer.is_ok_and(|line| line.unwrap() == "HTTP/1.1 429 Too Many Requests")
     });
     assert!(refused.await, "a further body is taken");
     drop(waiting);

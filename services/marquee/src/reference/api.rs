@@ -17,6 +17,9 @@ Every service is on the same address as gRPC, as grpc-web, and, where an HTTP li
 [ERRORS.md](ERRORS.md). **Who** is who passes the guard: everybody, an account that is signed in, an admin, or a service;
 ownership of the resource is checked behind it. Reflection is on: `grpcurl -plaintext localhost:8080 list`.
 
+The body of a REST request is JSON: the whole request, or the one field that the binding names (`POST /v1/channels` takes
+the channel itself: `{\"handle\": \"jazz\", \"display_name\": \"Jazz\"}`). Everything else is in the path or the query.
+
 Made by `cargo xtask docs` from the protos; do not edit.
 
 ";
@@ -181,7 +184,17 @@ fn binding(rule: &DynamicMessage) -> Option<String> {
         .find(|oneof| oneof.name() == "pattern")?;
     let field = pattern.fields().find(|field| rule.has_field(field))?;
     let path = rule.get_field(&field);
-    Some(format!("`{} {}`", field.name().to_uppercase(), path.as_str()?))
+    let body = rule.get_field_by_name("body");
+    let body = match body.as_ref().and_then(|body| body.as_str()) {
+        None | Some("") => String::new(),
+        Some("*") => ", body: the rest of the request".to_owned(),
+        Some(field) => format!(", body: `{field}`"),
+    };
+    Some(format!(
+        "`{} {}`{body}",
+        field.name().to_uppercase(),
+        path.as_str()?
+    ))
 }
 
 /// One line of a table.
