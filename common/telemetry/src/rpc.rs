@@ -94,7 +94,8 @@ where
             .get("traceparent")
             .and_then(|value| value.to_str().ok());
         let context = TraceContext::after(parent);
-        let span = tracing::info_span!(
+        // Debug: formatting it into every line of the log costs each request, and errors name their trace themselves.
+        let span = tracing::debug_span!(
             target: TARGET,
             "rpc",
             rpc = path.strip_prefix('/').unwrap_or(path),

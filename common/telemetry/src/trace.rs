@@ -106,7 +106,7 @@ pub fn current_trace_id() -> Option<String> {
 /// A span that goes on with the trace of `traceparent`, or begins one; run a future in it with `.instrument(span)`.
 pub fn in_trace(traceparent: Option<&str>, name: &str) -> Span {
     let context = TraceContext::after(traceparent);
-    let span = tracing::info_span!(target: TARGET, "trace", name, trace_id = format_args!("{:032x}", context.trace_id));
+    let span = tracing::debug_span!(target: TARGET, "trace", name, trace_id = format_args!("{:032x}", context.trace_id));
     keep(&span, context);
     span
 }
