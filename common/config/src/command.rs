@@ -12,6 +12,7 @@ use crate::{Error, Secret, report};
 const CONFIG: &str = "config";
 const CONFIG_ENV: &str = "MARQUEE_CONFIG";
 const CHECK: &str = "check-config";
+const HEADING: &str = "Configuration";
 
 /// What came of loading.
 #[derive(Debug)]
@@ -25,7 +26,12 @@ pub enum Loaded<A> {
 /// Loads the configuration of this process, or ends it: with 0 after `--help`, `--version` and `--check-config`, with 2
 /// after a wrong command line (clap's rule), with 1 and one line on standard error after everything else.
 pub fn load<A: CommandFactory + FromArgMatches>() -> A {
-    match load_from(std::env::args_os()) {
+    load_checked(|_| Ok(()))
+}
+
+/// As [`load`], with what has to hold between options: `check` says in one line what does not.
+pub fn load_checked<A: CommandFactory + FromArgMatches>(check: impl FnOnce(&A) -> Result<(), String>) -> A {
+    match load_from(std::env::args_os(), check) {
         Ok(Loaded::Args(args)) => args,
         Ok(Loaded::Report(report)) => {
             // Nobody may be reading; there is nothing to do about that.
@@ -35,14 +41,21 @@ pub fn load<A: CommandFactory + FromArgMatches>() -> A {
         Err(Error::Arguments(error)) => error.exit(),
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "error: {error}");
-            std::process::exit(1)
+            std::process::exit(if matches!(error, Error::Value { .. }) {
+                2
+            } else {
+                1
+            })
         }
     }
 }
 
 /// Loads a configuration from a command line (its first argument is the program), the environment and the file that
 /// `--config` or `MARQUEE_CONFIG` names.
-pub fn load_from<A, I>(command_line: I) -> Result<Loaded<A>, Error>
+pub fn load_from<A, I>(
+    command_line: I,
+    check: impl FnOnce(&A) -> Result<(), String>,
+) -> Result<Loaded<A>, Error>
 where
     A: CommandFactory + FromArgMatches,
     I: IntoIterator<Item = OsString>,
@@ -57,9 +70,12 @@ where
         check_keys(&command, file)?;
         command = with_defaults(command, file);
     }
-    let matches = command
-        .try_get_matches_from_mut(&command_line)
-        .map_err(|error| located(error, file.as_ref()))?;
+    let matches = match command.try_get_matches_from_mut(&command_line) {
+        Ok(matches) => matches,
+        Err(error) => return Err(located(error, &command, file.as_ref())),
+    };
+    let args = A::from_arg_matches(&matches)?;
+    check(&args).map_err(Error::Together)?;
     if matches.get_flag(CHECK) {
         return Ok(Loaded::Report(report::effective(
             &command,
@@ -67,7 +83,7 @@ where
             file.as_ref(),
         )));
     }
-    Ok(Loaded::Args(A::from_arg_matches(&matches)?))
+    Ok(Loaded::Args(args))
 }
 
 /// The command with the options every program has, and with an environment variable for each option.
@@ -80,6 +96,7 @@ pub(crate) fn command<A: CommandFactory>() -> Command {
                 .env(CONFIG_ENV)
                 .value_parser(clap::value_parser!(PathBuf))
                 .global(true)
+                .help_heading(HEADING)
                 .help("TOML file with values for the options that are given nowhere else"),
         )
         .arg(
@@ -87,7 +104,8 @@ pub(crate) fn command<A: CommandFactory>() -> Command {
                 .long(CHECK)
                 .action(ArgAction::SetTrue)
                 .global(true)
-                .help("Print the configuration that would be used, and stop"),
+                .help_heading(HEADING)
+                .help("Check everything that can be checked without the servers, print the configuration that would be used and where each value is from, and stop"),
         );
     with_environment(command)
 }
@@ -175,42 +193,72 @@ fn with_defaults(command: Command, file: &File) -> Command {
     command.mut_subcommands(|inner| with_defaults(inner, file))
 }
 
-/// An error that a value of the file has caused says where the value stands.
-fn located(error: clap::Error, file: Option<&File>) -> Error {
+/// An error that a value has caused, in one line that says where the value stands and, when it is a secret, not what it
+/// is.
+fn located(error: clap::Error, command: &Command, file: Option<&File>) -> Error {
+    if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
+        return error.into();
+    }
     let text = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
     };
-    if !matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) {
-        return error.into();
-    }
-    let (Some(file), Some(option), Some(value)) = (
-        file,
-        text(ContextKind::InvalidArg),
-        text(ContextKind::InvalidValue),
-    ) else {
+    let (Some(option), Some(value)) = (text(ContextKind::InvalidArg), text(ContextKind::InvalidValue)) else {
         return error.into();
     };
-    let named = |entry: &&Entry| {
-        option
-            .strip_prefix("--")
-            .and_then(|rest| rest.split([' ', '=']).next())
-            == Some(entry.option.as_str())
-            && entry.values.iter().any(|given| given == value)
+    let Some(option) = option
+        .strip_prefix("--")
+        .and_then(|rest| rest.split([' ', '=']).next())
+    else {
+        return error.into();
     };
-    match file.entries.iter().find(named) {
-        Some(entry) => Error::WrongValue {
+    let arg = find(command, option);
+    let named = |entry: &&Entry| entry.option == option && entry.values.iter().any(|given| given == value);
+    let in_file = file.and_then(|file| Some((file, file.entries.iter().find(named)?)));
+    if let Some((file, entry)) = in_file {
+        return Error::WrongValue {
             path: file.path.clone(),
             line: entry.line,
             key: entry.key.clone(),
-            message: first_line(&error),
-        },
-        None => error.into(),
+            message: complaint(&error, arg.is_some_and(is_secret)),
+        };
+    }
+    // What is left of the choices is a list that clap prints better than one line can.
+    if error.kind() == ErrorKind::InvalidValue {
+        return error.into();
+    }
+    let variable = arg.and_then(Arg::get_env).filter(|name| {
+        std::env::var(name).is_ok_and(|given| given == value || given.split(',').any(|part| part == value))
+    });
+    Error::Value {
+        option: option.to_owned(),
+        message: complaint(&error, arg.is_some_and(is_secret)),
+        variable: variable.map(|name| name.to_string_lossy().into_owned()),
     }
 }
 
-fn first_line(error: &clap::Error) -> String {
-    let text = error.to_string();
+fn find<'a>(command: &'a Command, option: &str) -> Option<&'a Arg> {
+    command
+        .get_arguments()
+        .find(|arg| arg.get_long() == Some(option))
+        .or_else(|| command.get_subcommands().find_map(|inner| find(inner, option)))
+}
+
+/// What a parser of ours complains of names the value where it helps; clap's own line quotes it always.
+fn complaint(error: &clap::Error, secret: bool) -> String {
+    use std::error::Error as _;
+
+    let text = match error.source() {
+        Some(source) => source.to_string(),
+        None if secret => "the value is not taken".to_owned(),
+        None => error.to_string(),
+    };
     let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) if !secret && !line.contains(value.as_str()) => {
+            format!("{value:?}: {line}")
+        }
+        _ => line.to_owned(),
+    }
 }

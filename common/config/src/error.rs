@@ -6,6 +6,19 @@ pub enum Error {
     /// The command line, the environment or a value is wrong, or help was asked for.
     #[error("{0}")]
     Arguments(#[from] clap::Error),
+    /// An option does not take the value that the command line or the environment gives.
+    #[error("{option}: {message}{}", origin(variable.as_deref()))]
+    Value {
+        /// The option, without its dashes.
+        option: String,
+        /// What the option says. Never the value of a secret.
+        message: String,
+        /// The environment variable that the value is from.
+        variable: Option<String>,
+    },
+    /// The values do not go together.
+    #[error("{0}")]
+    Together(String),
     /// The file can't be read.
     #[error("{}: {source}", path.display())]
     Unreadable {
@@ -66,4 +79,8 @@ fn hint(nearest: Option<&str>) -> String {
     nearest
         .map(|key| format!("; did you mean `{key}`?"))
         .unwrap_or_default()
+}
+
+fn origin(variable: Option<&str>) -> String {
+    variable.map(|name| format!(" (from {name})")).unwrap_or_default()
 }

@@ -16,17 +16,19 @@
 //! let args: Args = marquee_config::load();
 //! ```
 
-mod args;
+pub mod args;
 mod command;
 mod error;
 mod file;
+mod proxies;
 mod reference;
 mod report;
 mod secret;
 
-pub use args::{DataArgs, GrpcArgs};
-pub use command::{Loaded, load, load_from};
+pub use args::{DataArgs, ElasticsearchArgs, GrpcArgs, KafkaArgs, MongoArgs, PostgresArgs};
+pub use command::{Loaded, load, load_checked, load_from};
 pub use error::Error;
+pub use proxies::TrustedProxies;
 pub use reference::reference;
 pub use secret::Secret;
 

@@ -36,9 +36,16 @@ fn file(text: &str) -> NamedTempFile {
     file
 }
 
+fn check(args: &Args) -> Result<(), String> {
+    match args.owner.as_str() {
+        "loud" if !args.loud => Err("owner: the loud one needs loud = true".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 fn run(file: &NamedTempFile, options: &[&str]) -> Result<Loaded<Args>, Error> {
     let line = ["sample", "--config", file.path().to_str().unwrap()];
-    load_from(line.iter().chain(options).map(OsString::from))
+    load_from(line.iter().chain(options).map(OsString::from), check)
 }
 
 fn args(file: &NamedTempFile, options: &[&str]) -> Args {
@@ -99,7 +106,7 @@ fn an_unknown_key_names_the_line_and_the_nearest_key() {
 fn a_value_that_the_option_does_not_take_names_the_line() {
     let text = error("service-secret = \"s\"\nlisten = \"nowhere\"\n");
     assert!(
-        text.starts_with("FILE:2: `listen`: invalid value 'nowhere'"),
+        text.starts_with("FILE:2: `listen`: \"nowhere\": invalid socket address"),
         "{text}"
     );
     assert!(error("\nlisten = 2026-01-01\n").starts_with("FILE:2: `listen` must be a string"));
@@ -111,7 +118,7 @@ fn a_file_that_is_no_toml_or_is_missing_is_one_clear_line() {
     assert!(text.starts_with("FILE:2: "), "{text}");
     assert!(!text.contains('\n'));
     let line = ["sample", "--config=/nowhere/marquee.toml"].map(OsString::from);
-    let missing = load_from::<Args, _>(line).unwrap_err().to_string();
+    let missing = load_from::<Args, _>(line, check).unwrap_err().to_string();
     assert!(missing.starts_with("/nowhere/marquee.toml: "), "{missing}");
 }
 
@@ -119,6 +126,31 @@ fn a_file_that_is_no_toml_or_is_missing_is_one_clear_line() {
 fn what_is_required_has_to_be_given_somewhere() {
     let error = run(&file(""), &[]).unwrap_err().to_string();
     assert!(error.contains("--service-secret"), "{error}");
+}
+
+#[test]
+fn a_wrong_value_is_one_line_that_names_the_option() {
+    let text = run(&file("service-secret = \"s\""), &["--listen", "nowhere"])
+        .unwrap_err()
+        .to_string();
+    assert_eq!(text, "listen: \"nowhere\": invalid socket address syntax");
+}
+
+#[test]
+fn a_wrong_secret_is_not_told() {
+    let line = ["sample", "--service-secret", "file:/nowhere/hunter2"].map(OsString::from);
+    let text = load_from::<Args, _>(line, check).unwrap_err().to_string();
+    assert!(text.starts_with("service-secret: /nowhere/hunter2: "), "{text}");
+    let line = ["sample", "--service-secret="].map(OsString::from);
+    let text = load_from::<Args, _>(line, check).unwrap_err().to_string();
+    assert!(text.contains("service-secret"), "{text}");
+}
+
+#[test]
+fn what_does_not_go_together_is_told_before_the_report() {
+    let file = file("service-secret = \"s\"\nowner = \"loud\"\n");
+    let error = run(&file, &["--check-config", "--owner", "loud"]).unwrap_err();
+    assert_eq!(error.to_string(), "owner: the loud one needs loud = true");
 }
 
 #[test]
@@ -131,6 +163,7 @@ fn the_report_says_where_each_value_is_from_and_no_secret() {
     assert_eq!(
         report.replace(&path, "FILE"),
         "listen = \"127.0.0.1:0\" # command line\n\
+         trusted-proxies = \"\" # default\n\
          owner = \"marquee-config\" # CARGO_PKG_NAME\n\
          # events-url is not set\n\
          service-secret = \"[redacted]\" # FILE:1\n\
@@ -151,7 +184,7 @@ enum Cli {
 fn the_file_reaches_subcommands() {
     let file = file("service-secret = \"s\"\nevents-url = \"x\"\n");
     let line = ["marquee", "up", "--config", file.path().to_str().unwrap()].map(OsString::from);
-    let Loaded::Args(Cli::Up(args)) = load_from(line).unwrap() else {
+    let Loaded::Args(Cli::Up(args)) = load_from(line, |_| Ok(())).unwrap() else {
         panic!("a report")
     };
     assert_eq!(args.events_url.as_deref(), Some("x"));
