@@ -49,18 +49,24 @@ impl Front {
     ) -> Result<(Self, Probes), Error> {
         let names = face.table.names();
         let routes = Routes::of(names.iter().copied())?;
-        let openapi = Bytes::from(rest::openapi::document(&routes).to_string());
+        let described = if limits.describes_fleet {
+            product()
+        } else {
+            names.iter().map(ToString::to_string).collect()
+        };
+        let openapi = rest::openapi::document(&Routes::of(described.iter().map(String::as_str))?);
+        let openapi = Bytes::from(openapi.to_string());
 
         let (reporter, health) = tonic_health::server::health_reporter();
         let mut table = face.table;
         table.insert(health);
         table.insert(
-            reflection(&names)
+            reflection(&described)
                 .build_v1()
                 .map_err(|error| Error::Reflection(error.into()))?,
         );
         table.insert(
-            reflection(&names)
+            reflection(&described)
                 .build_v1alpha()
                 .map_err(|error| Error::Reflection(error.into()))?,
         );
@@ -114,14 +120,25 @@ impl Front {
     }
 }
 
-fn reflection(services: &[&'static str]) -> tonic_reflection::server::Builder<'static> {
+/// Every service there is, by its full name.
+fn product() -> Vec<String> {
+    let mut names: Vec<_> = marquee_proto::DESCRIPTORS
+        .services()
+        .filter(|service| service.package_name().starts_with("marquee."))
+        .map(|service| service.full_name().to_owned())
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn reflection(services: &[String]) -> tonic_reflection::server::Builder<'static> {
     let builder = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(marquee_proto::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
     // The set has all services of the product; this address has some.
     let builder = services
         .iter()
-        .fold(builder, |builder, name| builder.with_service_name(*name));
+        .fold(builder, |builder, name| builder.with_service_name(name.as_str()));
     builder.with_service_name("grpc.health.v1.Health")
 }
 

@@ -32,6 +32,9 @@ pub struct Limits {
     pub drain: Duration,
     /// How long one readiness check may take.
     pub ready_timeout: Duration,
+    /// Reflection and `/openapi.json` describe the whole product, not just what this address has: for a process behind a
+    /// gateway that shows all services as one.
+    pub describes_fleet: bool,
 }
 
 impl Default for Limits {
@@ -51,6 +54,7 @@ impl Default for Limits {
             drain_delay: Duration::ZERO,
             drain: Duration::from_secs(10),
             ready_timeout: Duration::from_secs(2),
+            describes_fleet: false,
         }
     }
 }
