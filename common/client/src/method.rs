@@ -2,11 +2,12 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use marquee_proto::DESCRIPTORS;
+use prost_types::method_options::IdempotencyLevel;
 
 /// What a call to a path is like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shape {
-    /// One request, one answer. Reads change nothing, whoever repeats them.
+    /// One request, one answer. Reads change nothing, however often they are repeated.
     Unary { reads: bool },
     /// A stream on either side.
     Stream,
@@ -22,8 +23,14 @@ static SHAPES: LazyLock<HashMap<String, Shape>> = LazyLock::new(|| {
             let shape = if method.is_client_streaming() || method.is_server_streaming() {
                 Shape::Stream
             } else {
+                let options = method.method_descriptor_proto().options.as_ref();
+                let level = options.map(|options| options.idempotency_level());
                 Shape::Unary {
-                    reads: reads(method.name()),
+                    reads: reads(method.name())
+                        || matches!(
+                            level,
+                            Some(IdempotencyLevel::NoSideEffects | IdempotencyLevel::Idempotent)
+                        ),
                 }
             };
             (path, shape)
@@ -31,7 +38,7 @@ static SHAPES: LazyLock<HashMap<String, Shape>> = LazyLock::new(|| {
         .collect()
 });
 
-/// AIP-131, 132, 136: these verbs have no side effects.
+/// AIP-131, 132, 136: these verbs have no side effects. What else has none says so in its `idempotency_level`.
 fn reads(method: &str) -> bool {
     [
         "Get", "BatchGet", "List", "Search", "Suggest", "Check", "Resolve", "Count",

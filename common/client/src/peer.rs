@@ -27,6 +27,8 @@ const ATTEMPTS: u32 = 3;
 const BACKOFF: Duration = Duration::from_millis(50);
 /// Requests that are larger are sent once.
 const MAX_BUFFERED: usize = 64 * 1024;
+/// Reasons that a server of ours gives before it looks at a request.
+const REFUSALS: [&str; 3] = ["OVERLOADED", "STARTING", "SHUTTING_DOWN"];
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 /// A connection to the address that is made with the first call, kept alive, and made anew when it breaks.
@@ -139,12 +141,12 @@ impl Inner {
                 );
                 let request = Request::from_parts(head.clone(), Body::new(Full::<Bytes>::new(body.clone())));
                 let result = self.send_and_collect(channel, request).await;
-                let Some(safe) = unavailable(&result) else {
+                let Some(outcome) = unavailable(&result) else {
                     self.budget.succeeded();
                     return result.map_err(Failure::into_status);
                 };
                 let may_retry = self.budget.failed() && attempt < ATTEMPTS && body.len() <= MAX_BUFFERED;
-                if !may_retry || !(safe || reads) {
+                if !may_retry || !(reads || outcome == Outcome::Untouched) {
                     return result.map_err(Failure::into_status);
                 }
                 tracing::debug!(
@@ -203,8 +205,8 @@ impl Inner {
 }
 
 enum Failure {
-    /// There was no connection: the peer has seen nothing.
-    Unconnected(Error),
+    /// There was no connection, or it was closed before the request was taken: the peer has done nothing.
+    Unsent(Error),
     /// The connection broke: the peer may have seen the request.
     Broken(Error),
     /// The time was over.
@@ -215,29 +217,30 @@ enum Failure {
 
 impl Failure {
     fn of(peer: &'static str, error: tonic::transport::Error) -> Self {
+        let mut unsent = false;
         let mut source = error.source();
         while let Some(cause) = source {
             if cause.is::<tonic::TimeoutExpired>() {
                 return Self::TimedOut(Error::TimedOut { peer });
             }
-            if cause.is::<tonic::ConnectError>() {
-                return Self::Unconnected(Error::Unreachable {
-                    peer,
-                    source: error.into(),
-                });
-            }
+            unsent |= is_unsent(cause);
             source = cause.source();
         }
-        Self::Broken(Error::Unreachable {
+        let error = Error::Unreachable {
             peer,
             source: error.into(),
-        })
+        };
+        if unsent {
+            Self::Unsent(error)
+        } else {
+            Self::Broken(error)
+        }
     }
 
     fn into_status(self) -> Status {
         match self {
             Self::Answered(status) => status,
-            Self::Unconnected(error) | Self::Broken(error) => {
+            Self::Unsent(error) | Self::Broken(error) => {
                 if let Some(source) = error.source() {
                     tracing::debug!(error = source, "{error}");
                 }
@@ -248,17 +251,55 @@ impl Failure {
     }
 }
 
-/// Whether the peer was unavailable, and if so, whether it certainly has done nothing.
-fn unavailable(result: &Result<Response<Body>, Failure>) -> Option<bool> {
+/// Whether an error says that no peer has worked on the request.
+fn is_unsent(cause: &(dyn std::error::Error + 'static)) -> bool {
+    if cause.is::<tonic::ConnectError>() {
+        return true;
+    }
+    // The connection was closed while the request still waited to be written.
+    if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+        return error.is_canceled();
+    }
+    // RFC 9113: streams above the last one that a GOAWAY names (6.8), and refused ones (8.7), were not processed. A peer
+    // that closes a connection because of its age says so to what it did not take any more.
+    cause.downcast_ref::<h2::Error>().is_some_and(|error| {
+        let aged = error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR);
+        let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
+        error.is_remote() && (aged || refused)
+    })
+}
+
+/// What an unavailable peer may have done.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Certainly nothing.
+    Untouched,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Whether the peer was unavailable, and if so, what it may have done.
+fn unavailable(result: &Result<Response<Body>, Failure>) -> Option<Outcome> {
     match result {
-        // An error without a message is all headers; the peer refused before it did anything.
-        Ok(response) => Status::from_header_map(response.headers())
-            .is_some_and(|status| status.code() == Code::Unavailable)
-            .then_some(true),
-        Err(Failure::Unconnected(_)) => Some(true),
-        Err(Failure::Broken(_)) => Some(false),
-        Err(Failure::Answered(status)) => (status.code() == Code::Unavailable).then_some(false),
+        Ok(response) => refused(&Status::from_header_map(response.headers())?),
+        Err(Failure::Unsent(_)) => Some(Outcome::Untouched),
+        Err(Failure::Broken(_)) => Some(Outcome::Unknown),
+        Err(Failure::Answered(status)) => refused(status),
         Err(Failure::TimedOut(_)) => None,
+    }
+}
+
+/// A handler that answers UNAVAILABLE may have done half of its work; these reasons are given before there is a handler.
+fn refused(status: &Status) -> Option<Outcome> {
+    let before = || {
+        let reason = marquee_error::reason(status);
+        reason.is_some_and(|reason| REFUSALS.contains(&reason.as_str()))
+    };
+    match status.code() {
+        Code::Unavailable | Code::ResourceExhausted if before() => Some(Outcome::Untouched),
+        // CANCELLED that the caller did not ask for: the peer closed the connection.
+        Code::Unavailable | Code::Cancelled => Some(Outcome::Unknown),
+        _ => None,
     }
 }
 

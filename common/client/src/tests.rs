@@ -19,6 +19,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::metadata::MetadataMap;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
 use crate::{Peer, PeerArgs, Peers, RemoteKeys, ServiceTokens, channel, within};
 
@@ -31,6 +32,8 @@ struct Sessions {
     calls: AtomicUsize,
     /// How many calls yet to refuse with UNAVAILABLE.
     refuse: AtomicUsize,
+    /// The reason in those refusals.
+    reason: Option<&'static str>,
     stall: bool,
     seen: Mutex<Option<MetadataMap>>,
 }
@@ -42,6 +45,7 @@ impl Sessions {
             lifetime: HOUR,
             calls: AtomicUsize::new(0),
             refuse: AtomicUsize::new(0),
+            reason: None,
             stall: false,
             seen: Mutex::new(None),
         }
@@ -57,7 +61,11 @@ impl Sessions {
             .refuse
             .fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         if refused.is_ok() {
-            Err(Status::unavailable("busy"))
+            let mut details = ErrorDetails::new();
+            if let Some(reason) = self.reason {
+                details.set_error_info(reason, marquee_error::DOMAIN, [("a".to_owned(), "b".to_owned())]);
+            }
+            Err(Status::with_error_details(Code::Unavailable, "busy", details))
         } else {
             Ok(())
         }
@@ -201,13 +209,72 @@ async fn the_trace_and_the_deadline_go_on_at_the_peer() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_busy_is_asked_again() {
+async fn a_read_is_repeated_whatever_became_of_it() {
     let server = Running::start(Sessions::new()).await;
     server.sessions.refuse.store(2, Relaxed);
 
-    server.client().login(LoginRequest::default()).await.unwrap();
+    server.client().get_key_set(GetKeySetRequest {}).await.unwrap();
 
     assert_eq!(server.calls(), 3);
+}
+
+#[tokio::test]
+async fn a_write_that_may_have_happened_is_not_repeated() {
+    let server = Running::start(Sessions::new()).await;
+    server.sessions.refuse.store(1, Relaxed);
+
+    let status = server.client().login(LoginRequest::default()).await.unwrap_err();
+
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "busy"));
+    assert_eq!(server.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_write_that_was_refused_before_anything_was_done_is_repeated() {
+    for reason in ["OVERLOADED", "STARTING", "SHUTTING_DOWN"] {
+        let server = Running::start(Sessions {
+            reason: Some(reason),
+            ..Sessions::new()
+        })
+        .await;
+        server.sessions.refuse.store(2, Relaxed);
+
+        server.client().login(LoginRequest::default()).await.unwrap();
+
+        assert_eq!(server.calls(), 3);
+    }
+}
+
+#[tokio::test]
+async fn writes_survive_connections_that_are_closed_for_their_age() {
+    let sessions = Arc::new(Sessions::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let service = SessionServiceServer::new(Shared(Arc::clone(&sessions)));
+    let server = tokio::spawn(async move {
+        Server::builder()
+            .max_connection_age(Duration::from_millis(5))
+            .add_service(service)
+            .serve_with_incoming(TcpListenerStream::new(listener))
+            .await
+    });
+    let channel = channel(format!("http://{address}").parse().unwrap());
+    let peer = Peer::new("subscriptions", Some(channel), None);
+    let callers: Vec<_> = (0..8)
+        .map(|_| {
+            let mut client = SessionServiceClient::new(peer.clone());
+            tokio::spawn(async move {
+                for _ in 0..200 {
+                    client.login(LoginRequest::default()).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    assert_eq!(sessions.calls.load(Relaxed), 8 * 200, "none was done twice");
+    server.abort();
 }
 
 #[tokio::test]
@@ -216,7 +283,7 @@ async fn retries_end_with_the_budget() {
     server.sessions.refuse.store(usize::MAX, Relaxed);
     let mut client = server.client();
     for _ in 0..20 {
-        let status = client.login(LoginRequest::default()).await.unwrap_err();
+        let status = client.get_key_set(GetKeySetRequest {}).await.unwrap_err();
         assert_eq!((status.code(), status.message()), (Code::Unavailable, "busy"));
     }
     assert_eq!(
@@ -228,7 +295,11 @@ async fn retries_end_with_the_budget() {
 
 #[tokio::test]
 async fn a_large_request_is_sent_once() {
-    let server = Running::start(Sessions::new()).await;
+    let server = Running::start(Sessions {
+        reason: Some("OVERLOADED"),
+        ..Sessions::new()
+    })
+    .await;
     server.sessions.refuse.store(1, Relaxed);
     let request = LoginRequest {
         email: "x".repeat(100_000),
