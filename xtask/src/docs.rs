@@ -4,9 +4,13 @@ use anyhow::{Result, bail};
 
 use crate::run::{cargo, top};
 
-/// Writes docs/CONFIG.md and docs/API.md. A test fails when they are not what the code says.
+/// Writes docs/CONFIG.md, docs/API.md and the gateway's routes. A test fails when they are not what the code says.
 pub(crate) fn run() -> Result<()> {
-    for (page, file) in [("config", "docs/CONFIG.md"), ("api", "docs/API.md")] {
+    for (page, file) in [
+        ("config", "docs/CONFIG.md"),
+        ("api", "docs/API.md"),
+        ("routes", "deploy/nginx/templates/routes.inc.template"),
+    ] {
         let made = cargo()
             .args(["run", "--quiet", "--package", "marquee", "--", "reference", page])
             .output()?;

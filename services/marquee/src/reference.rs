@@ -1,6 +1,7 @@
 //! `marquee reference`: the pages of docs/ that are made from the code.
 
 mod api;
+mod routes;
 
 use std::io::Write as _;
 
@@ -20,6 +21,8 @@ enum Page {
     Config,
     /// docs/API.md: every service, RPC and message
     Api,
+    /// The gateway's map from paths to services
+    Routes,
 }
 
 const CONFIG: &str = "# Configuration
@@ -36,6 +39,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let page = match args.page {
         Page::Config => format!("{CONFIG}{}", marquee_config::reference::<crate::Cli>()),
         Page::Api => api::page(),
+        Page::Routes => routes::page(),
     };
     Ok(std::io::stdout().write_all(page.as_bytes())?)
 }

@@ -177,24 +177,31 @@ fn bindings(method: &MethodDescriptor) -> Vec<String> {
     }
 }
 
-fn binding(rule: &DynamicMessage) -> Option<String> {
+/// The path of a binding.
+pub(super) fn path(rule: &DynamicMessage) -> Option<String> {
+    pattern(rule).map(|(_, path)| path)
+}
+
+/// A binding's HTTP method and path.
+fn pattern(rule: &DynamicMessage) -> Option<(String, String)> {
     let pattern = rule
         .descriptor()
         .oneofs()
         .find(|oneof| oneof.name() == "pattern")?;
     let field = pattern.fields().find(|field| rule.has_field(field))?;
-    let path = rule.get_field(&field);
+    let path = rule.get_field(&field).as_str()?.to_owned();
+    Some((field.name().to_uppercase(), path))
+}
+
+fn binding(rule: &DynamicMessage) -> Option<String> {
+    let (method, path) = pattern(rule)?;
     let body = rule.get_field_by_name("body");
     let body = match body.as_ref().and_then(|body| body.as_str()) {
         None | Some("") => String::new(),
         Some("*") => ", body: the rest of the request".to_owned(),
         Some(field) => format!(", body: `{field}`"),
     };
-    Some(format!(
-        "`{} {}`{body}",
-        field.name().to_uppercase(),
-        path.as_str()?
-    ))
+    Some(format!("`{method} {path}`{body}"))
 }
 
 /// One line of a table.
