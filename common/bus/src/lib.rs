@@ -16,6 +16,7 @@ mod error;
 mod message;
 pub mod outbox;
 mod topics;
+mod trace;
 
 #[cfg(feature = "testing")]
 pub mod testing;

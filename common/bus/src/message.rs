@@ -44,19 +44,21 @@ pub struct Outgoing {
     pub message: Message,
 }
 
-/// An event that happened now, with a new id and the trace context of the current span.
+/// An event that happened now, with a new id, as the next step of what runs now or the first of a new trace.
 ///
 /// The key is the id of the aggregate whose events must stay in order.
 pub fn event<E: BusEvent>(key: impl ToString, event: &E) -> Outgoing {
+    let id = uuid::Uuid::now_v7().simple().to_string();
+    let span = crate::trace::publish(E::TOPIC.name, &id);
     Outgoing {
         topic: Cow::Borrowed(E::TOPIC.name),
         message: Message {
-            id: uuid::Uuid::now_v7().simple().to_string(),
+            id,
             key: key.to_string(),
             event_type: event.event_type().unwrap_or_default().to_owned(),
             source: E::TOPIC.source.to_owned(),
             time: Timestamp::now(),
-            traceparent: marquee_telemetry::current_traceparent(),
+            traceparent: Some(span.context().to_string()),
             value: event.encode_to_vec().into(),
             attributes: Vec::new(),
         },

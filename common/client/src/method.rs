@@ -2,6 +2,7 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use marquee_proto::DESCRIPTORS;
+use marquee_telemetry::ClientCalls;
 use prost_types::method_options::IdempotencyLevel;
 
 /// What a call to a path is like.
@@ -49,6 +50,12 @@ fn reads(method: &str) -> bool {
             .strip_prefix(verb)
             .is_some_and(|rest| !rest.starts_with(char::is_lowercase))
     })
+}
+
+/// Calls are measured per RPC; what is not ours is one.
+pub(crate) fn calls() -> &'static ClientCalls {
+    static CALLS: LazyLock<ClientCalls> = LazyLock::new(|| ClientCalls::new(SHAPES.keys()));
+    &CALLS
 }
 
 /// What is not ours may be anything, so it is left alone like a stream.

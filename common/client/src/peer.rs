@@ -10,6 +10,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request, Response, Uri, request};
 use http_body_util::{BodyExt as _, Full};
 use marquee_auth::TokenSource;
+use marquee_telemetry::{InContext as _, RpcBody};
 use tokio::time::{Instant, sleep, timeout_at};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
@@ -17,7 +18,7 @@ use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 
 use crate::budget::Budget;
-use crate::method::{Shape, shape};
+use crate::method::{Shape, calls, shape};
 use crate::{Error, remaining};
 
 /// How long a unary call may take when nobody says.
@@ -99,20 +100,40 @@ impl Inner {
             return Err(Error::NotConfigured { peer: self.name }.into());
         };
         let (mut head, body) = request.into_parts();
-        if let Some(traceparent) = marquee_telemetry::current_traceparent()
-            && let Ok(value) = HeaderValue::try_from(traceparent)
-        {
+        let mut call = calls().begin(head.uri.path());
+        let context = call.context();
+        if let Ok(value) = HeaderValue::try_from(context.to_string()) {
             head.headers.insert("traceparent", value);
         }
-        match shape(head.uri.path()) {
-            Shape::Unary { reads } => self.unary(channel, head, body, reads).await,
-            Shape::Stream => {
-                self.authorize(&mut head).await?;
-                self.send(channel, Request::from_parts(head, body))
-                    .await
-                    .map_err(Failure::into_status)
+        let result = match shape(head.uri.path()) {
+            Shape::Unary { reads } => {
+                let answer = self.unary(channel, head, body, reads);
+                answer.in_context(context).await
+            }
+            Shape::Stream => self.stream(channel, head, body).in_context(context).await,
+        };
+        match result {
+            Ok(response) => {
+                call.ended_by(response.headers());
+                Ok(response.map(|body| Body::new(RpcBody::new(body, call))))
+            }
+            Err(status) => {
+                call.ended(status.code().into());
+                Err(status)
             }
         }
+    }
+
+    async fn stream(
+        &self,
+        channel: &Channel,
+        mut head: request::Parts,
+        body: Body,
+    ) -> Result<Response<Body>, Status> {
+        self.authorize(&mut head).await?;
+        self.send(channel, Request::from_parts(head, body))
+            .await
+            .map_err(Failure::into_status)
     }
 
     async fn unary(

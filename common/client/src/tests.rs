@@ -11,6 +11,7 @@ use marquee_config::Secret;
 use marquee_proto::subscriptions::v1::session_service_client::SessionServiceClient;
 use marquee_proto::subscriptions::v1::session_service_server::{SessionService, SessionServiceServer};
 use marquee_proto::subscriptions::v1::*;
+use marquee_telemetry::InContext as _;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -190,15 +191,12 @@ async fn a_call_carries_the_service_token() {
 
 #[tokio::test]
 async fn the_trace_and_the_deadline_go_on_at_the_peer() {
-    let _guard = marquee_telemetry::init("test", &marquee_telemetry::LogArgs::default());
     let server = Running::start(Sessions::new()).await;
     let mut client = server.client();
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let call = async { client.login(LoginRequest::default()).await };
 
-    tracing::Instrument::instrument(call, marquee_telemetry::in_trace(Some(parent), "test"))
-        .await
-        .unwrap();
+    call.in_context(parent.parse().unwrap()).await.unwrap();
 
     let seen = server.sessions.header("traceparent").unwrap();
     assert_eq!(seen.get(..35), parent.get(..35));

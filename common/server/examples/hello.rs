@@ -113,7 +113,7 @@ async fn main() {
         .and_then(|text| text.parse().ok())
         .unwrap_or(3.0);
     let length = Duration::from_secs_f64(seconds);
-    let _guard = marquee_telemetry::init("hello", &marquee_telemetry::LogArgs::default());
+    let _guard = marquee_telemetry::init("hello", &marquee_telemetry::TelemetryArgs::default());
 
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let bare = socket.local_addr().unwrap().to_string();

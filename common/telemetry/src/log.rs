@@ -1,111 +1,43 @@
+//! Log lines: for people or machines, with the trace that they belong to.
+
+use std::fmt;
 use std::io::{IsTerminal as _, stderr};
-use std::str::FromStr;
 
-use tracing_subscriber::filter::FilterFn;
-use tracing_subscriber::fmt::format::FmtSpan;
-use tracing_subscriber::{EnvFilter, Layer, Registry, prelude::*};
+use serde::ser::{SerializeMap as _, Serializer as _};
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::fmt::format::{Format, Writer};
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, Layer as _, prelude::*};
 
-use crate::{Metrics, trace};
+use crate::LogFormat;
+use crate::trace::TraceContext;
 
-/// How a process logs.
-#[derive(Debug, Clone, clap::Args)]
-pub struct LogArgs {
-    /// What to log: a level, or directives such as `info,marquee_search=debug`
-    #[arg(
-        long = "log",
-        value_name = "FILTER",
-        default_value = "info",
-        env = "MARQUEE_LOG",
-        global = true
-    )]
-    pub log: Filter,
-    /// Text for people, JSON for machines
-    #[arg(long = "log-format", value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text, env = "MARQUEE_LOG_FORMAT", global = true)]
-    pub log_format: LogFormat,
-}
-
-impl Default for LogArgs {
-    fn default() -> Self {
-        Self {
-            log: Filter("info".to_owned()),
-            log_format: LogFormat::Text,
-        }
-    }
-}
-
-/// The form of a log line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
-    /// A line for a person; coloured on a terminal.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
-/// Directives of a log filter that are known to be well formed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter(String);
-
-impl FromStr for Filter {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match EnvFilter::try_new(text) {
-            Ok(_) => Ok(Self(text.to_owned())),
-            Err(error) => Err(format!("not a log filter: {error}")),
-        }
-    }
-}
-
-/// Keeps telemetry going until the process ends; dropping it flushes what is buffered.
-#[must_use]
-#[derive(Debug)]
-pub struct Guard(());
-
-/// Starts logging to standard error and collecting metrics, once for the process; a second call changes nothing, so
-/// that several instances can run in one process.
-pub fn init(service: &'static str, args: &LogArgs) -> Guard {
-    marquee_error::set_trace_id_source(trace::current_trace_id);
-    let subscriber = tracing_subscriber::registry().with(layers(&args.log.0, args.log_format));
-    if tracing::subscriber::set_global_default(subscriber).is_ok() {
-        log_panics();
-    }
-    let _ = Metrics::install();
-    metrics::gauge!("target_info", "service_name" => service, "service_version" => env!("CARGO_PKG_VERSION"))
-        .set(1.0);
-    Guard(())
-}
-
-pub(crate) fn layers(filter: &str, format: LogFormat) -> Vec<Box<dyn Layer<Registry> + Send + Sync>> {
-    let filter = EnvFilter::new(filter);
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(stderr)
-        .with_span_events(FmtSpan::NONE);
+/// What a process logs with.
+pub(crate) fn subscriber<W>(filter: &str, format: LogFormat, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer);
     let lines = match format {
-        LogFormat::Text => lines
-            .with_ansi(stderr().is_terminal())
-            .with_filter(filter)
-            .boxed(),
-        LogFormat::Json => lines
-            .json()
-            .flatten_event(true)
-            .with_span_list(false)
-            .with_filter(filter)
-            .boxed(),
+        LogFormat::Text => {
+            let ansi = stderr().is_terminal();
+            lines
+                .with_ansi(ansi)
+                .event_format(Text(Format::default().with_ansi(ansi)))
+                .boxed()
+        }
+        LogFormat::Json => lines.event_format(Json).boxed(),
     };
-    // Spans that carry a trace context have to exist even when the log is too quiet to show them.
-    let traces = KeepTraces.with_filter(FilterFn::new(|metadata| {
-        metadata.is_span() && metadata.target() == trace::TARGET
-    }));
-    vec![lines, traces.boxed()]
+    tracing_subscriber::registry()
+        .with(EnvFilter::new(filter))
+        .with(lines)
 }
 
-struct KeepTraces;
-
-impl Layer<Registry> for KeepTraces {}
-
-/// A panic is a log line like any other error, with the span it happened in.
-fn log_panics() {
+/// A panic is a log line like any other error, with the trace it happened in.
+pub(crate) fn log_panics() {
     let default = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let location = panic.location().map(ToString::to_string);
@@ -118,25 +50,109 @@ fn log_panics() {
     }));
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The usual line, and the trace at its end.
+struct Text(Format);
 
-    #[test]
-    fn an_ill_formed_filter_is_refused_where_it_is_given() {
-        assert!("info,marquee_search=debug".parse::<Filter>().is_ok());
-        assert!(
-            "marquee=loud"
-                .parse::<Filter>()
-                .unwrap_err()
-                .starts_with("not a log filter")
-        );
-    }
-
-    #[test]
-    fn telemetry_can_be_started_twice() {
-        let _first = init("events", &LogArgs::default());
-        let _second = init("search", &LogArgs::default());
-        assert!(Metrics::install().render().contains("service_name=\"search\""));
+impl<S, N> FormatEvent<S, N> for Text
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let Some(trace) = TraceContext::current() else {
+            return self.0.format_event(context, writer, event);
+        };
+        let mut line = String::new();
+        self.0.format_event(context, Writer::new(&mut line), event)?;
+        writeln!(writer, "{} trace_id={}", line.trim_end(), trace.trace_id())
     }
 }
+
+/// One object per line: timestamp, level, target, message, the fields of the event, `trace_id` and `span_id`.
+struct Json;
+
+impl<S, N> FormatEvent<S, N> for Json
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        let mut timestamp = String::new();
+        SystemTime.format_time(&mut Writer::new(&mut timestamp))?;
+        let mut line = Vec::with_capacity(256);
+        let object = |line: &mut Vec<u8>| -> serde_json::Result<()> {
+            let mut serializer = serde_json::Serializer::new(line);
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("timestamp", &timestamp)?;
+            map.serialize_entry("level", event.metadata().level().as_str())?;
+            map.serialize_entry("target", event.metadata().target())?;
+            if let Some(trace) = TraceContext::current() {
+                map.serialize_entry("trace_id", &trace.trace_id())?;
+                map.serialize_entry("span_id", &trace.span_id())?;
+            }
+            let mut fields = Fields { map, result: Ok(()) };
+            event.record(&mut fields);
+            fields.result?;
+            fields.map.end()
+        };
+        object(&mut line).map_err(|_| fmt::Error)?;
+        writeln!(writer, "{}", String::from_utf8(line).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Writes the fields of an event into an object.
+struct Fields<M: serde::ser::SerializeMap> {
+    map: M,
+    result: Result<(), M::Error>,
+}
+
+impl<M: serde::ser::SerializeMap> Fields<M> {
+    fn write(&mut self, field: &Field, value: &(impl serde::Serialize + ?Sized)) {
+        if self.result.is_ok() {
+            self.result = self.map.serialize_entry(field.name(), value);
+        }
+    }
+}
+
+impl<M: serde::ser::SerializeMap> Visit for Fields<M> {
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.write(field, &value);
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.write(field, &value);
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.write(field, &value);
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.write(field, &value);
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.write(field, value);
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
+        self.write(field, &value.to_string());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.write(field, &format!("{value:?}"));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,12 @@
+mod catalogue;
+mod process;
+
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+pub use self::catalogue::{Described, METRICS, MetricKind};
 
 /// Seconds; from half a millisecond to ten seconds, as OpenTelemetry advises for durations, with finer steps below.
 const SECONDS: &[f64] = &[
@@ -10,7 +15,8 @@ const SECONDS: &[f64] = &[
 
 static INSTALLED: OnceLock<Metrics> = OnceLock::new();
 
-/// The metrics of the process: whatever is recorded with the macros of the `metrics` crate.
+/// The metrics of the process: whatever is recorded with the macros of the `metrics` crate, and what the operating
+/// system knows of it.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
@@ -28,7 +34,9 @@ impl Metrics {
 
     /// Everything in the Prometheus text format.
     pub fn render(&self) -> String {
-        self.0.render()
+        let mut text = self.0.render();
+        process::render(&mut text);
+        text
     }
 }
 
@@ -41,6 +49,14 @@ fn start() -> Metrics {
     if metrics::set_global_recorder(recorder).is_err() {
         tracing::warn!("another metrics recorder is installed: /metrics stays empty");
     }
+    catalogue::describe();
+    let profile = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    metrics::gauge!("marquee_build_info", "version" => env!("CARGO_PKG_VERSION"), "profile" => profile)
+        .set(1.0);
     // Histograms keep every sample until somebody folds them into buckets; nobody may ever scrape. The thread lives
     // as long as the recorder: until the process ends.
     let upkeep = handle.clone();

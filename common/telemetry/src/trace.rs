@@ -1,11 +1,17 @@
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
+use std::pin::Pin;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 
-use tracing::Span;
-use tracing_subscriber::registry::{LookupSpan, Registry};
+use pin_project_lite::pin_project;
 
-/// The target of spans that carry a trace context; they are kept whatever the log filter says.
-pub(crate) const TARGET: &str = "marquee::trace";
+/// The flag of a trace that is recorded (W3C Trace Context 3.2.2.3.1).
+const SAMPLED: u8 = 1;
+/// Flags that are passed on: sampled, and that the trace id is random (level 2, 2.2.2.3.2).
+const KNOWN_FLAGS: u8 = 0b11;
 
 /// Which trace something belongs to, and which step of it is running (W3C Trace Context).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,13 +21,44 @@ pub struct TraceContext {
     flags: u8,
 }
 
+thread_local! {
+    static CURRENT: Cell<Option<TraceContext>> = const { Cell::new(None) };
+}
+
+/// New traces with ids below are recorded. Set once, at the start.
+static SAMPLE_BELOW: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Records this share of the traces that begin here. What comes with a context is recorded as its caller decided.
+pub(crate) fn sample(ratio: f64) {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "it saturates"
+    )]
+    let below = if ratio >= 1.0 {
+        u64::MAX
+    } else {
+        (ratio.max(0.0) * 2_f64.powi(63)) as u64
+    };
+    SAMPLE_BELOW.store(below, Ordering::Relaxed);
+}
+
+/// `TraceIdRatioBased` of the OpenTelemetry SDKs, so that all of them decide alike.
+fn is_sampled(trace_id: u128) -> bool {
+    #[expect(clippy::cast_possible_truncation, reason = "the lower half is what counts")]
+    let random = (trace_id as u64) >> 1;
+    random < SAMPLE_BELOW.load(Ordering::Relaxed)
+}
+
 impl TraceContext {
     /// The first step of a new trace.
     pub fn root() -> Self {
+        // Zero is forbidden, and comes once in 2^128 times.
+        let trace_id = rand::random::<u128>().max(1);
         Self {
-            trace_id: rand::random_range(1..=u128::MAX),
-            span_id: rand::random_range(1..=u64::MAX),
-            flags: 1,
+            trace_id,
+            span_id: new_span_id(),
+            flags: if is_sampled(trace_id) { SAMPLED } else { 0 },
         }
     }
 
@@ -29,23 +66,70 @@ impl TraceContext {
     #[must_use]
     pub fn child(self) -> Self {
         Self {
-            span_id: rand::random_range(1..=u64::MAX),
+            span_id: new_span_id(),
             ..self
         }
     }
 
-    /// The step after the one that `traceparent` tells, or a new trace when it is missing or ill formed (2.2.2: an
-    /// ill-formed header is ignored).
-    pub fn after(traceparent: Option<&str>) -> Self {
-        match traceparent.and_then(|text| text.parse::<Self>().ok()) {
-            Some(parent) => parent.child(),
-            None => Self::root(),
-        }
+    /// The step that `traceparent` tells; `None` when it is missing or ill formed (2.2.2: such a header is ignored).
+    pub fn parse(traceparent: Option<&str>) -> Option<Self> {
+        traceparent?.parse().ok()
+    }
+
+    /// The step that is running on this thread; `None` outside every trace.
+    pub fn current() -> Option<Self> {
+        CURRENT.get()
+    }
+
+    /// Whether the trace is recorded, by whoever can.
+    pub const fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
     }
 
     /// 32 hexadecimal digits.
-    pub fn trace_id(&self) -> String {
+    pub fn trace_id(self) -> String {
         format!("{:032x}", self.trace_id)
+    }
+
+    /// 16 hexadecimal digits.
+    pub fn span_id(self) -> String {
+        format!("{:016x}", self.span_id)
+    }
+
+    /// What runs on this thread until the guard is dropped is this step.
+    pub fn enter(self) -> Entered {
+        Entered {
+            before: CURRENT.replace(Some(self)),
+            on_this_thread: PhantomData,
+        }
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(crate) const fn bits(self) -> (u128, u64, u8) {
+        (self.trace_id, self.span_id, self.flags)
+    }
+
+    #[cfg(feature = "otlp")]
+    pub(crate) const fn span_bits(self) -> u64 {
+        self.span_id
+    }
+}
+
+fn new_span_id() -> u64 {
+    rand::random::<u64>().max(1)
+}
+
+/// See [`TraceContext::enter`].
+#[must_use]
+#[derive(Debug)]
+pub struct Entered {
+    before: Option<TraceContext>,
+    on_this_thread: PhantomData<*const ()>,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        CURRENT.set(self.before);
     }
 }
 
@@ -88,61 +172,54 @@ impl FromStr for TraceContext {
         Ok(Self {
             trace_id,
             span_id,
-            flags,
+            flags: flags & KNOWN_FLAGS,
         })
     }
 }
 
-/// The trace context that the current span is in, as a `traceparent` header; `None` outside every trace.
+/// The trace context that is running, as a `traceparent` header; `None` outside every trace.
 pub fn current_traceparent() -> Option<String> {
-    current().map(|context| context.to_string())
+    TraceContext::current().map(|context| context.to_string())
 }
 
-/// The trace id that the current span is in.
+/// The trace id that is running.
 pub fn current_trace_id() -> Option<String> {
-    current().map(|context| context.trace_id())
+    TraceContext::current().map(TraceContext::trace_id)
 }
 
-/// A span that goes on with the trace of `traceparent`, or begins one; run a future in it with `.instrument(span)`.
-pub fn in_trace(traceparent: Option<&str>, name: &str) -> Span {
-    let context = TraceContext::after(traceparent);
-    let span = tracing::debug_span!(target: TARGET, "trace", name, trace_id = format_args!("{:032x}", context.trace_id));
-    keep(&span, context);
-    span
+/// Futures that belong to a trace.
+pub trait InContext: Future + Sized {
+    /// Whatever the future does is the step of this context.
+    fn in_context(self, context: TraceContext) -> Within<Self> {
+        Within { inner: self, context }
+    }
 }
 
-/// Puts the context into the span, where [`current`] finds it.
-pub(crate) fn keep(span: &Span, context: TraceContext) {
-    span.with_subscriber(|(id, dispatch)| {
-        if let Some(span) = dispatch
-            .downcast_ref::<Registry>()
-            .and_then(|registry| registry.span(id))
-        {
-            span.extensions_mut().replace(context);
-        }
-    });
+impl<F: Future> InContext for F {}
+
+pin_project! {
+    /// The future of [`InContext::in_context`].
+    #[derive(Debug)]
+    #[must_use = "futures do nothing unless polled"]
+    pub struct Within<F> {
+        #[pin]
+        inner: F,
+        context: TraceContext,
+    }
 }
 
-fn current() -> Option<TraceContext> {
-    Span::current()
-        .with_subscriber(|(id, dispatch)| {
-            let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
-            span.scope()
-                .find_map(|span| span.extensions().get::<TraceContext>().copied())
-        })
-        .flatten()
-}
+impl<F: Future> Future for Within<F> {
+    type Output = F::Output;
 
-impl TraceContext {
-    pub(crate) const fn trace_id_bits(&self) -> u128 {
-        self.trace_id
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        let _entered = this.context.enter();
+        this.inner.poll(cx)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tracing_subscriber::prelude::*;
-
     use super::*;
 
     const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -175,41 +252,39 @@ mod tests {
     }
 
     #[test]
-    fn what_runs_inside_the_span_is_the_next_step_of_the_same_trace() {
-        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
-            assert_eq!(current_traceparent(), None);
-            let span = in_trace(Some(PARENT), "consume");
-            let inside = span
-                .in_scope(|| tracing::info_span!("deeper").in_scope(current_traceparent))
-                .unwrap();
+    fn a_child_is_another_step_of_the_same_trace_and_as_sampled_as_its_parent() {
+        for flags in ["00", "01"] {
+            let parent: TraceContext = format!("{}{flags}", &PARENT[..53]).parse().unwrap();
+            let child = parent.child();
+            assert_eq!(child.trace_id(), parent.trace_id());
+            assert_ne!(child.span_id(), parent.span_id());
+            assert_eq!(child.is_sampled(), flags == "01");
+        }
+    }
 
-            assert_eq!(inside.get(3..35), PARENT.get(3..35), "same trace");
-            assert_ne!(inside.get(36..52), PARENT.get(36..52), "another step");
-            assert_eq!(current_traceparent(), None);
-        });
+    #[tokio::test]
+    async fn a_future_is_in_its_context_over_every_pause_and_its_thread_is_not() {
+        let context: TraceContext = PARENT.parse().unwrap();
+        let inside = async {
+            let before = TraceContext::current();
+            tokio::task::yield_now().await;
+            (before, TraceContext::current())
+        };
+        let outside = async {
+            tokio::task::yield_now().await;
+            TraceContext::current()
+        };
+        let (inside, outside) = tokio::join!(inside.in_context(context), outside);
+        assert_eq!(inside, (Some(context), Some(context)));
+        assert_eq!(outside, None);
     }
 
     #[test]
-    fn without_a_parent_a_trace_begins() {
-        tracing::subscriber::with_default(tracing_subscriber::registry(), || {
-            let first = in_trace(None, "a").in_scope(current_trace_id).unwrap();
-            let second = in_trace(Some("nonsense"), "b")
-                .in_scope(current_trace_id)
-                .unwrap();
-            assert_ne!(first, second);
-        });
-    }
-
-    #[test]
-    fn a_quiet_log_does_not_lose_the_trace() {
-        let subscriber =
-            tracing_subscriber::registry().with(crate::log::layers("error", crate::LogFormat::Text));
-        tracing::subscriber::with_default(subscriber, || {
-            assert!(
-                in_trace(Some(PARENT), "consume")
-                    .in_scope(current_traceparent)
-                    .is_some()
-            );
-        });
+    fn contexts_nest() {
+        let (outer, inner) = (TraceContext::root(), TraceContext::root());
+        let _outer = outer.enter();
+        drop(inner.enter());
+        assert_eq!(TraceContext::current(), Some(outer));
+        assert_eq!(current_trace_id(), Some(outer.trace_id()));
     }
 }

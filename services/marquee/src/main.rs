@@ -18,7 +18,7 @@ struct Cli {
     #[command(subcommand)]
     command: Command,
     #[command(flatten)]
-    log: marquee_telemetry::LogArgs,
+    telemetry: marquee_telemetry::TelemetryArgs,
 }
 
 #[derive(Subcommand)]
@@ -35,12 +35,13 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli: Cli = marquee_config::load();
-    let _telemetry = marquee_telemetry::init("marquee", &cli.log);
+    let telemetry = marquee_telemetry::init("marquee", &cli.telemetry);
     let result = match cli.command {
         Command::Up(args) => up::run(*args).await,
         Command::Publish(args) => publish::run(args).await,
         Command::Reference(args) => reference::run(&args),
     };
+    telemetry.shutdown().await;
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

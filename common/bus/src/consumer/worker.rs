@@ -2,14 +2,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use marquee_telemetry::InContext as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
 
 use super::handler::RecordHandler;
 use super::{BoxError, HandlerError, Retries};
-use crate::{EventBus, Record, TopicPartition, dead_letter};
+use crate::{EventBus, Record, TopicPartition, dead_letter, trace};
 
 /// What the workers of one consumer have in common.
 pub(super) struct Shared {
@@ -142,21 +142,28 @@ impl Shared {
         };
         let mut failures = 0;
         loop {
-            let span = marquee_telemetry::in_trace(
-                record.message.traceparent.as_deref(),
-                &record.message.event_type,
-            );
-            let error = match handler.handle(record).instrument(span).await {
+            let mut span = trace::process(record, &self.group);
+            let attempt = span.context();
+            let error = match handler.handle(record).in_context(attempt).await {
                 Ok(()) => {
                     metrics::counter!("bus_consumer_handled_total", "group" => self.group.clone(), "topic" => record.topic.clone())
                         .increment(1);
                     return true;
                 }
-                Err(HandlerError::Poison(reason)) => return self.bury(record, &reason, stop).await,
+                Err(HandlerError::Poison(reason)) => {
+                    span.fail(|| "poison");
+                    drop(span);
+                    return self.bury(record, &reason, stop).in_context(attempt).await;
+                }
                 Err(HandlerError::Retry(error)) => error,
             };
+            span.fail(|| "to be tried again");
+            drop(span);
             failures += 1;
-            self.report(record, failures, &error);
+            {
+                let _in_attempt = attempt.enter();
+                self.report(record, failures, &error);
+            }
             tokio::select! {
                 () = stop.cancelled() => return false,
                 () = tokio::time::sleep(self.retries.backoff(failures)) => {}
@@ -192,11 +199,9 @@ impl Shared {
         metrics::counter!("bus_consumer_dead_letters_total", "group" => self.group.clone(), "topic" => topic.clone())
             .increment(1);
         let mut failures = 0;
-        while let Err(error) = self
-            .bus
-            .publish(vec![dead_letter(record, &self.group, &reason.to_string())])
-            .await
-        {
+        let letter = dead_letter(record, &self.group, &reason.to_string());
+        let _sending = trace::bury(&letter);
+        while let Err(error) = self.bus.publish(vec![letter.clone()]).await {
             failures += 1;
             self.report(record, failures, &error.into());
             tokio::select! {

@@ -1,10 +1,11 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use metrics::Gauge;
 use tokio_util::sync::CancellationToken;
 
 use super::Outbox;
-use crate::{Error, EventBus, Retries};
+use crate::{Error, EventBus, Retries, trace};
 
 /// Messages that are published in one go.
 const BATCH: usize = 512;
@@ -22,27 +23,22 @@ pub async fn relay(
         max: std::time::Duration::from_secs(5),
         ..Retries::default()
     };
-    let depth = metrics::gauge!("outbox_depth", "store" => outbox.name().to_owned());
-    let lag = metrics::gauge!("outbox_lag_seconds", "store" => outbox.name().to_owned());
+    let gauges = Gauges {
+        depth: metrics::gauge!("marquee_outbox_depth_messages", "store" => outbox.name().to_owned()),
+        lag: metrics::gauge!("marquee_outbox_lag_seconds", "store" => outbox.name().to_owned()),
+    };
     let mut failures = 0;
     loop {
         let moved = tokio::select! {
             biased;
             // Dropped half way, a batch is published again after the restart.
             () = shutdown.cancelled() => return Ok(()),
-            moved = publish_next(&*outbox, &*bus) => moved,
+            moved = publish_next(&*outbox, &*bus, &gauges) => moved,
         };
         match moved {
-            Ok(Some(oldest)) => {
+            Ok(true) => failures = 0,
+            Ok(false) => {
                 failures = 0;
-                lag.set(Timestamp::now().duration_since(oldest).as_secs_f64().max(0.0));
-                #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-                depth.set(outbox.depth().await.unwrap_or(0) as f64);
-            }
-            Ok(None) => {
-                failures = 0;
-                lag.set(0.0);
-                depth.set(0.0);
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
                     () = outbox.wait() => {}
@@ -64,17 +60,31 @@ pub async fn relay(
     }
 }
 
-/// Publishes one batch; the time of its oldest message, or `None` when there was nothing.
-async fn publish_next(outbox: &dyn Outbox, bus: &dyn EventBus) -> Result<Option<Timestamp>, Error> {
+struct Gauges {
+    depth: Gauge,
+    lag: Gauge,
+}
+
+/// Publishes one batch; false when there was nothing.
+async fn publish_next(outbox: &dyn Outbox, bus: &dyn EventBus, gauges: &Gauges) -> Result<bool, Error> {
     let pending = outbox.pending(BATCH).await?;
     let (Some(oldest), Some(last)) = (
         pending.first().map(|(_, o)| o.message.time),
         pending.last().map(|(p, _)| *p),
     ) else {
-        return Ok(None);
+        gauges.depth.set(0.0);
+        gauges.lag.set(0.0);
+        return Ok(false);
     };
-    bus.publish(pending.into_iter().map(|(_, outgoing)| outgoing).collect())
-        .await?;
+    // Before they are published: both have to grow while the bus cannot be reached.
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    gauges.depth.set(outbox.depth().await.unwrap_or(0) as f64);
+    let waiting = Timestamp::now().duration_since(oldest).as_secs_f64();
+    gauges.lag.set(waiting.max(0.0));
+    let batch: Vec<_> = pending.into_iter().map(|(_, outgoing)| outgoing).collect();
+    let sending = trace::send(&batch);
+    bus.publish(batch).await?;
+    drop(sending);
     outbox.published(last).await?;
-    Ok(Some(oldest))
+    Ok(true)
 }

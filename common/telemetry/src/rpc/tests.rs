@@ -1,55 +1,65 @@
 use std::convert::Infallible;
 
 use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body::Frame;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use tower::{ServiceBuilder, ServiceExt as _, service_fn};
 
 use super::*;
-use crate::{LogArgs, Metrics, current_traceparent, init};
+use crate::{Metrics, current_traceparent};
+
+const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 fn request(path: &str) -> Request<()> {
     Request::get(format!("http://localhost{path}")).body(()).unwrap()
 }
 
-fn count(line: &str) -> Option<u64> {
+fn value(line: &str) -> Option<u64> {
     let text = Metrics::install().render();
     let found = text.lines().find(|l| l.starts_with(line))?;
     found.rsplit(' ').next()?.parse().ok()
 }
 
-fn count_of(service: &str, method: &str, status: &str) -> Option<u64> {
-    count(&format!(
-        "rpc_server_duration_seconds_count{{rpc_service=\"{service}\",rpc_method=\"{method}\",grpc_status=\"{status}\"}}"
+fn count_of(service: &str, method: &str, status: u8) -> Option<u64> {
+    value(&format!(
+        "rpc_server_duration_seconds_count{{rpc_service=\"{service}\",rpc_method=\"{method}\",rpc_grpc_status_code=\"{status}\"}}"
+    ))
+}
+
+fn active_of(service: &str, method: &str) -> Option<u64> {
+    value(&format!(
+        "rpc_server_active_requests{{rpc_service=\"{service}\",rpc_method=\"{method}\"}}"
     ))
 }
 
 #[tokio::test]
 async fn the_handler_runs_in_the_callers_trace() {
-    let _guard = init("test", &LogArgs::default());
     let handler = service_fn(async |_: Request<()>| {
         let body = Full::new(Bytes::from(current_traceparent().unwrap()));
         Ok::<_, Infallible>(Response::new(body))
     });
     let mut request = request("/trace.Test/Get");
-    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     request
         .headers_mut()
-        .insert("traceparent", parent.parse().unwrap());
+        .insert("traceparent", PARENT.parse().unwrap());
 
     let response = ServiceBuilder::new()
-        .layer(RpcLayer::new())
+        .layer(RpcLayer::new(["/trace.Test/Get"]))
         .service(handler)
         .oneshot(request)
         .await
         .unwrap();
 
     let inside = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(inside.get(..35), parent.as_bytes().get(..35));
+    assert_eq!(inside.get(..35), PARENT.as_bytes().get(..35));
+    assert_ne!(inside.get(36..52), PARENT.as_bytes().get(36..52), "another step");
+    assert_eq!(current_traceparent(), None, "it ended with the call");
 }
 
 #[tokio::test]
 async fn the_status_is_read_from_headers_or_trailers() {
-    let _guard = init("test", &LogArgs::default());
+    let _ = Metrics::install();
     let handler = service_fn(async |request: Request<()>| {
         let mut trailers = HeaderMap::new();
         trailers.insert("grpc-status", "0".parse().unwrap());
@@ -63,34 +73,38 @@ async fn the_status_is_read_from_headers_or_trailers() {
         }
         Ok::<_, Infallible>(response)
     });
-    let layer = RpcLayer::new();
+    let layer = RpcLayer::new(["/status.Test/Fine", "/status.Test/Refused"]);
     for path in ["/status.Test/Fine", "/status.Test/Fine", "/status.Test/Refused"] {
         let service = ServiceBuilder::new().layer(layer.clone()).service(handler);
         let response = service.oneshot(request(path)).await.unwrap();
         response.into_body().collect().await.unwrap();
     }
 
-    assert_eq!(count_of("status.Test", "Fine", "OK"), Some(2));
-    assert_eq!(count_of("status.Test", "Refused", "PERMISSION_DENIED"), Some(1));
-    assert_eq!(count_of("status.Test", "Refused", "OK"), None);
+    assert_eq!(count_of("status.Test", "Fine", 0), Some(2));
+    assert_eq!(count_of("status.Test", "Refused", 7), Some(1));
+    assert_eq!(count_of("status.Test", "Refused", 0), None);
 }
 
 #[tokio::test]
-async fn a_stream_that_the_caller_leaves_is_cancelled() {
-    let _guard = init("test", &LogArgs::default());
+async fn a_stream_is_active_until_it_ends_and_cancelled_when_its_caller_leaves() {
+    let _ = Metrics::install();
     let handler = service_fn(async |_: Request<()>| {
         Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"x"))))
     });
-    let service = ServiceBuilder::new().layer(RpcLayer::new()).service(handler);
+    let layer = RpcLayer::new(["/left.Test/Watch"]);
+    let service = ServiceBuilder::new().layer(layer).service(handler);
 
-    drop(service.oneshot(request("/left.Test/Watch")).await.unwrap());
+    let stream = service.oneshot(request("/left.Test/Watch")).await.unwrap();
+    assert_eq!(active_of("left.Test", "Watch"), Some(1));
+    drop(stream);
 
-    assert_eq!(count_of("left.Test", "Watch", "CANCELLED"), Some(1));
+    assert_eq!(active_of("left.Test", "Watch"), Some(0));
+    assert_eq!(count_of("left.Test", "Watch", 1), Some(1));
 }
 
 #[tokio::test]
-async fn paths_that_nobody_answers_do_not_grow_the_metrics() {
-    let _guard = init("test", &LogArgs::default());
+async fn paths_that_nobody_knows_do_not_grow_the_metrics() {
+    let _ = Metrics::install();
     let handler = service_fn(async |_: Request<()>| {
         let mut response = Response::new(Full::new(Bytes::new()));
         response
@@ -98,8 +112,9 @@ async fn paths_that_nobody_answers_do_not_grow_the_metrics() {
             .insert("grpc-status", "12".parse().unwrap());
         Ok::<_, Infallible>(response)
     });
+    let layer = RpcLayer::new(["/known.Test/Get"]);
     for n in 0..100 {
-        let service = ServiceBuilder::new().layer(RpcLayer::new()).service(handler);
+        let service = ServiceBuilder::new().layer(layer.clone()).service(handler);
         service
             .oneshot(request(&format!("/guess{n}.Test/Get")))
             .await
@@ -107,5 +122,27 @@ async fn paths_that_nobody_answers_do_not_grow_the_metrics() {
     }
 
     assert!(!Metrics::install().render().contains("guess"));
-    assert!(count_of("unknown", "unknown", "UNIMPLEMENTED").unwrap() >= 100);
+    assert_eq!(count_of("_OTHER", "_OTHER", 12), Some(100));
+}
+
+#[tokio::test]
+async fn a_call_of_a_peer_is_the_next_step_and_has_its_own_durations() {
+    let _ = Metrics::install();
+    let outer: crate::TraceContext = PARENT.parse().unwrap();
+    let calls = ClientCalls::new(["/peer.Test/Get"]);
+    let mut call = {
+        let _outer = outer.enter();
+        calls.begin("/peer.Test/Get")
+    };
+    assert_eq!(call.context().trace_id(), outer.trace_id());
+    assert_ne!(call.context().span_id(), outer.span_id());
+    call.ended(14);
+    drop(call);
+
+    assert_eq!(
+        value(
+            "rpc_client_duration_seconds_count{rpc_service=\"peer.Test\",rpc_method=\"Get\",rpc_grpc_status_code=\"14\"}"
+        ),
+        Some(1)
+    );
 }
