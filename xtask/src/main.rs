@@ -3,6 +3,7 @@
 
 mod bench;
 mod docs;
+mod fleet;
 mod lint;
 mod run;
 mod test;
@@ -26,6 +27,8 @@ struct Cli {
 enum Command {
     /// Build the pages and the server, and run all of Marquee in one process
     Up(up::Args),
+    /// Run the fleet: six processes on real servers, behind NGINX
+    Fleet(fleet::Args),
     /// Run every test: units, suites, browser pages, and the journey with stock ffmpeg and Chromium
     Test(test::Args),
     /// Formatting, clippy, proto lint and breaking check, house rules
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Up(args) => up::run(args),
+        Command::Fleet(args) => fleet::run(args),
         Command::Test(args) => test::run(args),
         Command::Lint(args) => lint::run(args),
         Command::Docs => docs::run(),

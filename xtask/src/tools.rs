@@ -19,6 +19,24 @@ pub(crate) const CC: Tool = Tool {
     what_for: "SQLite is compiled from its C source",
     install: "sudo apt-get install -y gcc libc6-dev",
 };
+pub(crate) const CXX: Tool = Tool {
+    name: "a C++ compiler, make and zlib",
+    programs: &["c++", "g++", "clang++"],
+    what_for: "the Kafka client is compiled from its source",
+    install: "sudo apt-get install -y g++ make perl zlib1g-dev",
+};
+pub(crate) const OPENSSL: Tool = Tool {
+    name: "openssl",
+    programs: &["openssl"],
+    what_for: "the gateway's own certificate is made with it",
+    install: "sudo apt-get install -y openssl",
+};
+pub(crate) const NGINX_STREAM: Tool = Tool {
+    name: "nginx with its stream module",
+    programs: &["nginx", "/usr/sbin/nginx"],
+    what_for: "it is the gateway in front of the services",
+    install: "sudo apt-get install -y nginx libnginx-mod-stream",
+};
 pub(crate) const NODE: Tool = Tool {
     name: "Node.js 20 or newer",
     programs: &["node"],
@@ -82,6 +100,7 @@ fn runs(program: &str) -> bool {
     let version = match program {
         "ffmpeg" => "-version",
         program if program.ends_with("nginx") => "-v",
+        "openssl" => "version",
         _ => "--version",
     };
     Command::new(program)

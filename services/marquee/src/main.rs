@@ -27,6 +27,8 @@ enum Command {
     Up(Box<up::Args>),
     /// Publish an FLV file over RTMP, as an encoder would
     Publish(publish::Args),
+    /// Make a demo creator, viewer, channel and event in an installation that runs, and print them as JSON
+    Demo(up::demo::Place),
     /// Print a page of the documentation that is made from the code
     #[command(hide = true)]
     Reference(reference::Args),
@@ -39,6 +41,7 @@ async fn main() -> ExitCode {
     let result = match cli.command {
         Command::Up(args) => up::run(*args).await,
         Command::Publish(args) => publish::run(args).await,
+        Command::Demo(place) => up::demo::run(&place).await,
         Command::Reference(args) => reference::run(&args),
     };
     telemetry.shutdown().await;

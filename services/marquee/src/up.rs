@@ -6,7 +6,7 @@
 //!   one listener: gRPC, grpc-web, REST, SSE, HLS, pages, /metrics
 //! ```
 
-mod demo;
+pub(crate) mod demo;
 mod pages;
 mod ready;
 
@@ -180,11 +180,15 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 async fn announce(args: &Args, address: SocketAddr, rtmp: SocketAddr) -> Result<()> {
     ready::wait(address, READY_TIMEOUT).await?;
     let demo = match args.demo {
-        true => Some(
-            demo::prepare(address, rtmp, &args.data.data)
-                .await
-                .context("cannot make the demo")?,
-        ),
+        true => {
+            let place = demo::Place {
+                grpc: format!("http://{address}"),
+                http: format!("http://{address}"),
+                rtmp: format!("rtmp://{rtmp}"),
+                keep: args.data.data.clone(),
+            };
+            Some(demo::prepare(&place).await.context("cannot make the demo")?)
+        }
         false => None,
     };
     ready::print(address, rtmp, args.pages.is_some(), demo.as_ref());

@@ -35,13 +35,26 @@ pub(super) fn page() -> String {
         };
         rows.push((format!("^/{}\\.", package.replace('.', "\\.")), name.clone()));
         for method in service.methods() {
-            rows.extend(templates(&method).iter().map(|template| (pattern(template), name.clone())));
+            rows.extend(
+                templates(&method)
+                    .iter()
+                    .map(|template| (pattern(template), name.clone())),
+            );
         }
     }
-    rows.extend(OTHERS.iter().map(|(pattern, name)| ((*pattern).to_owned(), (*name).to_owned())));
+    rows.extend(
+        OTHERS
+            .iter()
+            .map(|(pattern, name)| ((*pattern).to_owned(), (*name).to_owned())),
+    );
     rows.sort();
     rows.dedup();
-    let width = rows.iter().map(|(pattern, _)| pattern.len()).max().unwrap_or_default() + 3;
+    let width = rows
+        .iter()
+        .map(|(pattern, _)| pattern.len())
+        .max()
+        .unwrap_or_default()
+        + 3;
     let mut text = HEAD.to_owned();
     for (pattern, service) in rows {
         let quoted = format!("\"~{pattern}\"");
@@ -68,7 +81,11 @@ fn templates(method: &MethodDescriptor) -> Vec<String> {
     if let Some(more) = rule.get_field_by_name("additional_bindings")
         && let Value::List(more) = more.as_ref()
     {
-        templates.extend(more.iter().filter_map(Value::as_message).filter_map(super::api::path));
+        templates.extend(
+            more.iter()
+                .filter_map(Value::as_message)
+                .filter_map(super::api::path),
+        );
     }
     templates
 }

@@ -1,7 +1,6 @@
 //! `--demo`: a creator with a channel, an event and a stream key, and a viewer who follows. Made through the API like
 //! anybody's; made once per data folder.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -69,11 +68,38 @@ impl Demo {
     }
 }
 
+/// Where an installation is reached.
+#[derive(clap::Args)]
+pub(crate) struct Place {
+    /// Address of gRPC
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) grpc: String,
+    /// Address of the pages and of HLS
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
+    pub(crate) http: String,
+    /// Address that encoders publish to
+    #[arg(long, value_name = "URL", default_value = "rtmp://127.0.0.1:1935")]
+    pub(crate) rtmp: String,
+    /// Folder to keep the stream key in, since it is shown once
+    #[arg(long = "data", value_name = "FOLDER", default_value = "data")]
+    pub(crate) keep: PathBuf,
+}
+
+/// `marquee demo`.
+pub(crate) async fn run(place: &Place) -> Result<()> {
+    use std::io::Write as _;
+
+    std::fs::create_dir_all(&place.keep)
+        .with_context(|| format!("cannot make the folder {}", place.keep.display()))?;
+    let demo = prepare(place).await?;
+    let mut out = std::io::stdout();
+    serde_json::to_writer_pretty(&mut out, &demo)?;
+    Ok(out.write_all(b"\n")?)
+}
+
 /// Makes what is missing of the demo.
-pub(crate) async fn prepare(address: SocketAddr, rtmp: SocketAddr, data: &Path) -> Result<Demo> {
-    let transport = Transport::from_shared(format!("http://{address}"))?
-        .connect()
-        .await?;
+pub(crate) async fn prepare(place: &Place) -> Result<Demo> {
+    let transport = Transport::from_shared(place.grpc.clone())?.connect().await?;
     let creator = sign_in(&transport, "creator@demo.example", "Demo Creator").await?;
     let viewer = sign_in(&transport, "viewer@demo.example", "Demo Viewer").await?;
     let channel = channel(&transport, &creator).await?;
@@ -85,11 +111,11 @@ pub(crate) async fn prepare(address: SocketAddr, rtmp: SocketAddr, data: &Path) 
         .create_follow(signed(&viewer, follow)?)
         .await?;
     let event = event(&transport, &creator, &channel).await?;
-    let stream_key = stream_key(&transport, &creator, &channel, data).await?;
+    let stream_key = stream_key(&transport, &creator, &channel, &place.keep).await?;
     let id = channel.name.trim_start_matches("channels/");
     Ok(Demo {
-        publish_url: format!("rtmp://{rtmp}/live/{stream_key}"),
-        playlist_url: format!("http://{address}/live/{id}/index.m3u8"),
+        publish_url: format!("{}/live/{stream_key}", place.rtmp),
+        playlist_url: format!("{}/live/{id}/index.m3u8", place.http),
         stream_key,
         channel: channel.name.clone(),
         event: event.name,
