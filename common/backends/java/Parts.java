@@ -1,11 +1,15 @@
 package live.marquee.backends;
 
+import java.io.IOException;
+import java.io.StringReader;
+import java.text.ParseException;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.function.BiFunction;
+import java.util.function.Function;
 import java.util.function.Supplier;
 import org.apache.lucene.analysis.Analyzer;
 import org.apache.lucene.analysis.CharArraySet;
@@ -37,6 +41,10 @@ import org.apache.lucene.analysis.ngram.NGramTokenizer;
 import org.apache.lucene.analysis.pt.PortugueseAnalyzer;
 import org.apache.lucene.analysis.pt.PortugueseLightStemFilter;
 import org.apache.lucene.analysis.snowball.SnowballFilter;
+import org.apache.lucene.analysis.synonym.SolrSynonymParser;
+import org.apache.lucene.analysis.synonym.SynonymFilter;
+import org.apache.lucene.analysis.synonym.SynonymGraphFilter;
+import org.apache.lucene.analysis.synonym.SynonymMap;
 import org.apache.lucene.analysis.util.ElisionFilter;
 import org.elasticsearch.common.settings.Settings;
 
@@ -52,7 +60,7 @@ final class Parts {
     static final Set<String> NORMALISING = Set.of("asciifolding", "trim", "uppercase");
 
     static final Map<String, BiFunction<Settings, TokenStream, TokenStream>> FILTERS = new TreeMap<>();
-    static final Map<String, BiFunction<Settings, Void, Tokenizer>> TOKENIZERS = new TreeMap<>();
+    static final Map<String, Function<Settings, Tokenizer>> TOKENIZERS = new TreeMap<>();
     static final Map<String, Supplier<Analyzer>> ANALYZERS = new TreeMap<>();
 
     private static final int WORD_PARTS = WordDelimiterGraphFilter.GENERATE_WORD_PARTS
@@ -77,8 +85,8 @@ final class Parts {
         FILTERS.put("word_delimiter_graph", (s, in) -> new WordDelimiterGraphFilter(in, WORD_PARTS, null));
         FILTERS.put("elision", (s, in) -> new ElisionFilter(in, articles(s)));
 
-        TOKENIZERS.put("edge_ngram", (s, none) -> new EdgeNGramTokenizer(min(s), max(s)));
-        TOKENIZERS.put("ngram", (s, none) -> new NGramTokenizer(min(s), max(s)));
+        TOKENIZERS.put("edge_ngram", s -> new EdgeNGramTokenizer(min(s), max(s)));
+        TOKENIZERS.put("ngram", s -> new NGramTokenizer(min(s), max(s)));
 
         ANALYZERS.put("english", EnglishAnalyzer::new);
         ANALYZERS.put("french", FrenchAnalyzer::new);
@@ -119,5 +127,24 @@ final class Parts {
             case "light_spanish" -> new SpanishLightStemFilter(in);
             default -> new SnowballFilter(in, language.substring(0, 1).toUpperCase(Locale.ROOT) + language.substring(1));
         };
+    }
+
+    /** Synonym rules ("tv, television", "ny => new york"), their words analysed as the text before them in the chain is. */
+    static SynonymMap synonyms(Settings settings, Analyzer before) {
+        SolrSynonymParser rules = new SolrSynonymParser(true, settings.getAsBoolean("expand", true), before);
+        try {
+            rules.parse(new StringReader(String.join("\n", settings.getAsList("synonyms"))));
+            return rules.build();
+        } catch (IOException | ParseException e) {
+            throw new IllegalArgumentException("failed to build synonyms", e);
+        }
+    }
+
+    /** The filter for such rules; without any, Lucene has no map to look in. */
+    static TokenStream replace(TokenStream in, SynonymMap synonyms, boolean graph) {
+        if (synonyms.fst == null) {
+            return in;
+        }
+        return graph ? new SynonymGraphFilter(in, synonyms, false) : new SynonymFilter(in, synonyms, false);
     }
 }

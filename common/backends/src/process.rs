@@ -81,7 +81,7 @@ impl Process {
 
     /// SIGKILL for it and all below it; returns when they are gone.
     pub(crate) fn kill(&mut self) {
-        let below = self.below();
+        let mut below = self.below();
         self.signal(Signal::KILL);
         for process in &below {
             process.signal(Signal::KILL);
@@ -89,8 +89,22 @@ impl Process {
         // The kernel takes a killed process away in its own time, not ours: the limit is for a machine that hangs.
         let limit = Instant::now() + Duration::from_secs(20);
         self.wait(limit);
-        while below.iter().any(Process::running) && Instant::now() < limit {
-            sleep(LOOK);
+        for process in &mut below {
+            process.wait(limit);
+        }
+    }
+
+    /// Sends it the signal that it ends at, and waits until it and all below it have; kills what is left at the limit.
+    pub(crate) fn stop(&mut self, signal: Signal, limit: Instant) {
+        let mut below = self.below();
+        self.signal(signal);
+        if !self.wait(limit) {
+            self.kill();
+        }
+        for process in &mut below {
+            if !process.wait(limit) {
+                process.kill();
+            }
         }
     }
 

@@ -122,10 +122,8 @@ impl Server {
     pub fn stop(&mut self) -> Result<()> {
         // A paused server would not hear of it.
         self.resume();
-        self.process.signal(stop_signal(self.backend()));
-        if !self.process.wait(Instant::now() + STOP) {
-            self.process.kill();
-        }
+        self.process
+            .stop(stop_signal(self.backend()), Instant::now() + STOP);
         if self.process.running() {
             return Err(Error::Data {
                 data: self.place.data.clone(),

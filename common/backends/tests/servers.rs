@@ -1,5 +1,7 @@
 //! Every server is really fetched, started, killed, stopped, paused and started again. They are private to each test.
 
+mod probe;
+
 use std::time::{Duration, Instant};
 
 use marquee_backends::{Backend, Home, Server, install};
@@ -48,7 +50,7 @@ fn lives(backend: Backend) {
     let (mut server, _data) = server(backend);
     let address = server.address();
     let pid = server.pid();
-    let written = probe::write(backend, &address);
+    probe::write(backend, &address);
 
     server.kill();
     assert!(!server.running());
@@ -56,7 +58,7 @@ fn lives(backend: Backend) {
     again(&mut server, "a kill");
     assert_ne!(server.pid(), pid);
     assert_eq!(server.address(), address);
-    probe::read(backend, &address, &written);
+    probe::read(backend, &address);
 
     let begun = Instant::now();
     server.stop().unwrap();
@@ -64,7 +66,7 @@ fn lives(backend: Backend) {
     assert!(!server.running());
     again(&mut server, "a stop");
     assert_eq!(server.address(), address);
-    probe::read(backend, &address, &written);
+    probe::read(backend, &address);
 
     server.pause();
     assert!(server.answers().is_err(), "a paused server answers nobody");
@@ -100,9 +102,6 @@ fn again(server: &mut Server, after: &str) {
     );
     assert!(server.answers().is_ok());
 }
-
-/// A write that a server acknowledges and must then still have, with no driver: each by the simplest of its means.
-mod probe;
 
 #[test]
 #[ignore = "needs servers"]
