@@ -1,15 +1,13 @@
 //! One connection from its first byte to its end.
 
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
-use hyper::rt::{Executor, Read, ReadBufCursor, Write};
+use hyper::rt::Executor;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -21,9 +19,7 @@ use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::Limits;
 use crate::front::Front;
-
-/// The preface of HTTP/2 (RFC 9113 section 3.4); a request of HTTP/1.1 with its host is longer.
-const PREFACE: usize = 24;
+use crate::socket::{Progress, Socket};
 
 /// Serves connections of one listener.
 #[derive(Clone)]
@@ -83,10 +79,7 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let peer: TcpConnectInfo = stream.connect_info();
         let progress = Arc::new(Progress::default());
-        let io = Counted {
-            io: TokioIo::new(stream),
-            progress: Arc::clone(&progress),
-        };
+        let io = TokioIo::new(Socket::new(stream, Arc::clone(&progress)));
         let front = self.front.clone();
         let service = service_fn(|request: Request<Incoming>| {
             progress.requests.fetch_add(1, Ordering::Relaxed);
@@ -147,77 +140,5 @@ where
 {
     fn execute(&self, future: F) {
         self.0.spawn(future);
-    }
-}
-
-#[derive(Default)]
-struct Progress {
-    bytes: AtomicUsize,
-    requests: AtomicUsize,
-}
-
-impl Progress {
-    /// hyper bounds the time for the headers of HTTP/1, but not the time for the bytes that tell HTTP/1 from HTTP/2.
-    fn is_slow(&self) -> bool {
-        self.bytes.load(Ordering::Relaxed) < PREFACE && self.requests.load(Ordering::Relaxed) == 0
-    }
-}
-
-/// Counts the first bytes that are read.
-struct Counted {
-    io: TokioIo<TcpStream>,
-    progress: Arc<Progress>,
-}
-
-impl Read for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if this.progress.bytes.load(Ordering::Relaxed) >= PREFACE {
-            return Pin::new(&mut this.io).poll_read(cx, buf);
-        }
-        // A cursor does not tell how much was written through it, so that the first bytes go through a copy.
-        let mut first = [0_u8; PREFACE];
-        let room = first.len().min(buf.remaining());
-        let mut copy = tokio::io::ReadBuf::new(first.get_mut(..room).unwrap_or_default());
-        std::task::ready!(tokio::io::AsyncRead::poll_read(
-            Pin::new(this.io.inner_mut()),
-            cx,
-            &mut copy
-        ))?;
-        this.progress
-            .bytes
-            .fetch_add(copy.filled().len(), Ordering::Relaxed);
-        buf.put_slice(copy.filled());
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Write for Counted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
     }
 }

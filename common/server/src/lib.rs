@@ -21,6 +21,7 @@ mod platform;
 mod probes;
 mod rest;
 mod run;
+mod socket;
 
 pub use error::Error;
 pub use face::{BoxError, Face, Service, Task};

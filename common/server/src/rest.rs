@@ -9,6 +9,7 @@ mod codec;
 mod error;
 mod events;
 mod json;
+mod observed;
 pub(crate) mod openapi;
 mod query;
 mod route;
@@ -22,12 +23,14 @@ use axum::response::{IntoResponse, Response};
 use http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, request};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use marquee_telemetry::InContext as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor};
 use serde_json::Value as JsonValue;
 use tokio::sync::Semaphore;
 use tonic::metadata::MetadataMap;
 
 pub(crate) use self::error::{Error, problem};
+use self::observed::Observed;
 pub use self::route::RouteError;
 use self::route::{Body as Binding, Route};
 pub(crate) use self::route::{Found, Routes};
@@ -80,19 +83,32 @@ impl Rest {
         let (parts, body) = request.into_parts();
         match self.routes.find(&parts.method, parts.uri.path()) {
             Found::Route(route, values) => {
-                let message = match self.read(route, values, &parts, body).await {
-                    Ok(message) => message,
-                    Err(error) => return error.into_response(),
-                };
-                let metadata = match metadata(route, &parts) {
-                    Ok(metadata) => metadata,
-                    Err(error) => return error.into_response(),
-                };
-                self.forward(route, message, metadata, parts.extensions).await
+                let observed = Observed::begin(&parts.method, route, &parts.headers);
+                let answer = self.answer(route, values, parts, body);
+                let response = answer.in_context(observed.context()).await;
+                observed.answered(response)
             }
             Found::OtherMethod(allowed) => Error::Method(allowed).into_response(),
             Found::Nothing => Error::NotFound(parts.uri.path().to_owned()).into_response(),
         }
+    }
+
+    async fn answer(
+        &self,
+        route: &Route,
+        values: Vec<String>,
+        parts: request::Parts,
+        body: Body,
+    ) -> Response {
+        let message = match self.read(route, values, &parts, body).await {
+            Ok(message) => message,
+            Err(error) => return error.into_response(),
+        };
+        let metadata = match metadata(route, &parts) {
+            Ok(metadata) => metadata,
+            Err(error) => return error.into_response(),
+        };
+        self.forward(route, message, metadata, parts.extensions).await
     }
 
     async fn forward(

@@ -6,6 +6,8 @@
 pub mod browser;
 pub mod ffmpeg;
 pub mod http;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 mod process;
 mod wait;
 

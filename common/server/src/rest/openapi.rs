@@ -160,7 +160,7 @@ fn is_message(field: &FieldDescriptor) -> bool {
 }
 
 /// `/v1/{name=channels/*/events/*}:cancel` is `/v1/channels/{channel}/events/{event}:cancel`.
-fn path(template: &Template) -> (String, Vec<Value>) {
+pub(super) fn path(template: &Template) -> (String, Vec<Value>) {
     let mut path = String::new();
     let mut names: Vec<String> = Vec::new();
     for (index, segment) in template.segments.iter().enumerate() {

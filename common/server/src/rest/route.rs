@@ -5,6 +5,7 @@ use prost_reflect::{
     DynamicMessage, ExtensionDescriptor, FieldDescriptor, MessageDescriptor, MethodDescriptor, Value,
 };
 
+use super::openapi;
 use super::template::{Template, TemplateError};
 
 /// One binding of an RPC to a method and a path.
@@ -12,6 +13,8 @@ use super::template::{Template, TemplateError};
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) template: Template,
+    /// The template as people read it: `/v1/channels/{channel}`.
+    pub(crate) path: String,
     /// For each variable of the template the fields that lead to its value.
     pub(crate) variables: Vec<Vec<FieldDescriptor>>,
     pub(crate) body: Body,
@@ -190,6 +193,7 @@ fn binding(rule: &DynamicMessage, rpc: &MethodDescriptor) -> Result<Route, Route
         .map_err(|_| unsupported("its name makes no path"))?;
     Ok(Route {
         method,
+        path: openapi::path(&template).0,
         template,
         variables,
         body,

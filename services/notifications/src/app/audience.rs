@@ -156,6 +156,7 @@ impl App {
             message,
             time,
         } = change;
+        let traceparent = marquee_telemetry::current_traceparent();
         let now = self.config.clock.now();
         let is_news = now.duration_since(time).unsigned_abs() < self.config.max_age || time > now;
         for _ in 0..ATTEMPTS {
@@ -175,7 +176,7 @@ impl App {
             };
             for (n, task) in tasks.into_iter().enumerate() {
                 if is_news || matches!(task, Task::Retime { .. }) {
-                    let fanout = Fanout::new(format!("{message}-{n}"), task, now);
+                    let fanout = Fanout::new(format!("{message}-{n}"), task, now, traceparent.clone());
                     transaction = transaction.put(&fanout)?;
                 }
             }

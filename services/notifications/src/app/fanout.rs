@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use marquee_documents::{Error as StoreError, Stored, Transaction};
+use marquee_telemetry::{InContext as _, Kind, Span, TraceContext};
 
 use super::App;
 use crate::domain::fanout::{Audience, Fanout, Stage, Task, Urgency};
@@ -49,7 +50,12 @@ impl App {
                 break;
             }
             // One that fails does not hold up the others.
-            if let Err(error) = self.page(fanout).await {
+            let span = Span::begin(
+                Kind::Internal,
+                TraceContext::parse(fanout.value.traceparent.as_deref()),
+                || "fan out notifications",
+            );
+            if let Err(error) = self.page(fanout).in_context(span.context()).await {
                 tracing::warn!(%error, fanout = fanout.value.id, "a fan-out is tried again");
                 failed = Some(error);
             }

@@ -96,10 +96,13 @@ pub(crate) struct Fanout {
     pub(crate) after: String,
     #[serde(with = "jiff::fmt::serde::timestamp::microsecond::required")]
     pub(crate) create_time: Timestamp,
+    /// The trace of what caused it (W3C), which goes on with each page.
+    #[serde(default)]
+    pub(crate) traceparent: Option<String>,
 }
 
 impl Fanout {
-    pub(crate) fn new(id: String, task: Task, now: Timestamp) -> Self {
+    pub(crate) fn new(id: String, task: Task, now: Timestamp, traceparent: Option<String>) -> Self {
         let stage = match &task {
             Task::Tell {
                 audience: Audience::Followers | Audience::FollowersAndReminded,
@@ -118,6 +121,7 @@ impl Fanout {
             stage,
             after: String::new(),
             create_time: now,
+            traceparent,
         }
     }
 
@@ -176,6 +180,7 @@ mod tests {
             "f".into(),
             Task::Tell { audience, content },
             Timestamp::UNIX_EPOCH,
+            None,
         )
     }
 
