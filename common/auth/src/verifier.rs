@@ -108,6 +108,37 @@ impl Verifier {
         Some(Ok(principal))
     }
 
+    /// Whether there is any key to check tokens with.
+    pub fn has_keys(&self) -> bool {
+        !self.keys.read().is_empty()
+    }
+
+    /// Fetches the keys now, so that one that its source withdraws is let go and a new one is there before the first
+    /// token that it signed. When they can't be had, those that are known stay.
+    ///
+    /// Errors: [`Error::KeysUnavailable`].
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let mut not_before = self.not_before.lock().await;
+        self.fetch(&mut not_before).await
+    }
+
+    async fn fetch(&self, not_before: &mut Option<Instant>) -> Result<(), Error> {
+        match self.source.keys().await {
+            Ok(jwks) => {
+                let keys = jwks
+                    .iter()
+                    .filter_map(|jwk| Some((jwk.kid.clone(), jwk.verifying_key().ok()?)));
+                *self.keys.write() = keys.collect();
+                *not_before = Some(Instant::now() + REFRESH);
+                Ok(())
+            }
+            Err(error) => {
+                *not_before = Some(Instant::now() + RETRY);
+                Err(error)
+            }
+        }
+    }
+
     async fn key(&self, kid: &str) -> Result<VerifyingKey, Error> {
         let unknown = Error::TokenInvalid("it is signed with an unknown key");
         if let Some(key) = self.known(kid) {
@@ -126,20 +157,8 @@ impl Verifier {
                 unknown
             });
         }
-        match self.source.keys().await {
-            Ok(jwks) => {
-                let keys = jwks
-                    .iter()
-                    .filter_map(|jwk| Some((jwk.kid.clone(), jwk.verifying_key().ok()?)));
-                *self.keys.write() = keys.collect();
-                *not_before = Some(Instant::now() + REFRESH);
-                self.known(kid).ok_or(unknown)
-            }
-            Err(error) => {
-                *not_before = Some(Instant::now() + RETRY);
-                Err(error)
-            }
-        }
+        self.fetch(&mut not_before).await?;
+        self.known(kid).ok_or(unknown)
     }
 
     fn known(&self, kid: &str) -> Option<VerifyingKey> {

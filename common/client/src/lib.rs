@@ -15,6 +15,7 @@ mod keys;
 mod method;
 mod peer;
 mod peers;
+mod request_id;
 mod tokens;
 
 pub use deadline::{poll_within, remaining, within};
@@ -22,6 +23,7 @@ pub use error::Error;
 pub use keys::RemoteKeys;
 pub use peer::{Peer, channel};
 pub use peers::{PeerArgs, Peers};
+pub use request_id::{REQUEST_ID_HEADER, poll_for_request, request_id};
 pub use tokens::ServiceTokens;
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::budget::Budget;
 use crate::method::{Shape, calls, shape};
-use crate::{Error, remaining};
+use crate::{Error, REQUEST_ID_HEADER, remaining, request_id};
 
 /// How long a unary call may take when nobody says.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -104,6 +104,9 @@ impl Inner {
         let context = call.context();
         if let Ok(value) = HeaderValue::try_from(context.to_string()) {
             head.headers.insert("traceparent", value);
+        }
+        if let Some(id) = request_id() {
+            head.headers.insert(REQUEST_ID_HEADER, id);
         }
         let result = match shape(head.uri.path()) {
             Shape::Unary { reads } => {

@@ -39,7 +39,7 @@ pub trait ErrorExt: Error + Send + Sync + 'static {
         (self.kind() == ErrorKind::Unavailable).then_some(Duration::from_secs(1))
     }
 
-    /// The status with its details: `ErrorInfo` always, `BadRequest` and `RetryInfo` where they apply.
+    /// The status with its details: `ErrorInfo` always, `BadRequest`, `RetryInfo` and `RequestInfo` where they apply.
     ///
     /// An internal error is logged here with all its sources and answered with nothing but the trace id, so call this
     /// once per error, where the answer is made.
@@ -56,6 +56,7 @@ pub trait ErrorExt: Error + Send + Sync + 'static {
                 error = %chain(self),
                 reason,
                 trace_id = trace_id.as_deref(),
+                request_id = trace::request_id().as_deref(),
                 "internal error"
             );
             reason = "INTERNAL";
@@ -76,6 +77,9 @@ pub trait ErrorExt: Error + Send + Sync + 'static {
         }
         if let Some(after) = self.retry_after() {
             details.set_retry_info(Some(after));
+        }
+        if let Some(id) = trace::request_id() {
+            details.set_request_info(id, String::new());
         }
         Status::with_error_details(kind.code(), message, details)
     }

@@ -39,4 +39,4 @@ pub use ext::{DOMAIN, ErrorExt, reason};
 pub use invalid::{FieldViolation, Invalid, Violations, invalid};
 pub use kind::ErrorKind;
 pub use problem::{PROBLEM_JSON, Problem};
-pub use trace::set_trace_id_source;
+pub use trace::{set_request_id_source, set_trace_id_source};

@@ -18,14 +18,14 @@ use tokio_util::task::TaskTracker;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
 use crate::Limits;
-use crate::front::Front;
+use crate::front::Fronts;
 use crate::socket::{Progress, Socket};
 
 /// Serves connections of one listener.
 #[derive(Clone)]
 pub(crate) struct Connections {
     builder: Arc<Builder<Tracked>>,
-    front: Front,
+    fronts: Fronts,
     limits: Arc<Limits>,
     tracker: TaskTracker,
     /// Finish what runs, take nothing new.
@@ -36,7 +36,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn new(
-        front: Front,
+        fronts: Fronts,
         limits: Arc<Limits>,
         tracker: TaskTracker,
         draining: CancellationToken,
@@ -56,7 +56,7 @@ impl Connections {
             .max_header_list_size(u32::try_from(limits.max_headers).unwrap_or(u32::MAX));
         Self {
             builder: Arc::new(builder),
-            front,
+            fronts,
             limits,
             tracker,
             draining,
@@ -80,10 +80,10 @@ impl Connections {
         let peer: TcpConnectInfo = stream.connect_info();
         let progress = Arc::new(Progress::default());
         let io = TokioIo::new(Socket::new(stream, Arc::clone(&progress)));
-        let front = self.front.clone();
+        let fronts = self.fronts.clone();
         let service = service_fn(|request: Request<Incoming>| {
             progress.requests.fetch_add(1, Ordering::Relaxed);
-            front.answer(request, &peer)
+            fronts.current().answer(request, &peer)
         });
         let mut connection = pin!(self.builder.serve_connection(io, service));
 

@@ -8,6 +8,9 @@ pub enum Error {
     Route(#[from] RouteError),
     #[error("the reflection service cannot be made: {0}")]
     Reflection(BoxError),
+    /// The services cannot be built.
+    #[error("{0}")]
+    Build(BoxError),
     #[error("task {task} failed: {source}")]
     Task { task: &'static str, source: BoxError },
     #[error("task {task} ended, which it must not before the server stops")]

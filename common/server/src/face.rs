@@ -33,6 +33,8 @@ pub(crate) struct Part {
 #[derive(Clone)]
 pub(crate) struct Check {
     pub(crate) name: &'static str,
+    /// Else it only informs.
+    pub(crate) required: bool,
     pub(crate) run: Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>,
 }
 
@@ -91,13 +93,34 @@ impl Face {
     /// with it. It is asked every few seconds and must be cheap.
     #[must_use]
     pub fn ready(
+        self,
+        name: &'static str,
+        check: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+    ) -> Self {
+        self.check(name, true, check)
+    }
+
+    /// Adds something that `/readyz` tells of, but that the service works without: what it lacks then is known when it
+    /// is asked for.
+    #[must_use]
+    pub fn informs(
+        self,
+        name: &'static str,
+        check: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+    ) -> Self {
+        self.check(name, false, check)
+    }
+
+    fn check(
         mut self,
         name: &'static str,
+        required: bool,
         check: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
     ) -> Self {
         if let Some(part) = self.parts.last_mut() {
             part.checks.push(Check {
                 name,
+                required,
                 run: Arc::new(check),
             });
         }

@@ -1,8 +1,9 @@
 //! Sorts requests by what they speak.
 
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, ready};
 
 use axum::Router;
@@ -12,10 +13,12 @@ use axum::response::{IntoResponse, Response as HttpResponse};
 use axum::routing::get;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use marquee_auth::Verifier;
+use marquee_config::TrustedProxies;
+use marquee_error::{ErrorExt, ErrorKind};
 use marquee_telemetry::Metrics;
 use pin_project_lite::pin_project;
 use tokio_util::sync::CancellationToken;
@@ -25,6 +28,7 @@ use tower::{Layer, Service, ServiceExt};
 use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 
 use crate::face::Face;
+use crate::forwarded::{self, REQUEST_ID};
 use crate::grpc::{self, Stack, StackBody};
 use crate::probes::Probes;
 use crate::rest::{self, Rest, Routes};
@@ -37,6 +41,49 @@ pub(crate) struct Front(Arc<Shared>);
 struct Shared {
     grpc: Stack,
     http: Router,
+    proxies: TrustedProxies,
+    /// There are no services yet.
+    starting: bool,
+}
+
+/// What answers on an address: one front, until another one replaces it.
+#[derive(Clone)]
+pub(crate) struct Fronts {
+    first: Front,
+    then: Arc<OnceLock<Front>>,
+}
+
+impl Fronts {
+    pub(crate) fn new(first: Front) -> Self {
+        Self {
+            first,
+            then: Arc::default(),
+        }
+    }
+
+    /// Once; for all connections, also those that are open.
+    pub(crate) fn replace(&self, with: Front) {
+        let _ = self.then.set(with);
+    }
+
+    pub(crate) fn current(&self) -> &Front {
+        self.then.get().unwrap_or(&self.first)
+    }
+}
+
+/// Every RPC before there are services.
+#[derive(Debug, thiserror::Error)]
+#[error("the server is starting; /readyz says what it waits for")]
+struct Starting;
+
+impl ErrorExt for Starting {
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Unavailable
+    }
+
+    fn reason(&self) -> &'static str {
+        "STARTING"
+    }
 }
 
 impl Front {
@@ -47,6 +94,29 @@ impl Front {
         limits: &Limits,
         draining: CancellationToken,
     ) -> Result<(Self, Probes), Error> {
+        Self::of(face, verifier, limits, draining, false)
+    }
+
+    /// Answers for the server itself (health, readiness, metrics), and everything else with UNAVAILABLE.
+    pub(crate) fn starting(
+        face: Face,
+        verifier: Arc<Verifier>,
+        limits: &Limits,
+        draining: CancellationToken,
+    ) -> Result<(Self, Probes), Error> {
+        Self::of(face, verifier, limits, draining, true)
+    }
+
+    fn of(
+        face: Face,
+        verifier: Arc<Verifier>,
+        limits: &Limits,
+        draining: CancellationToken,
+        starting: bool,
+    ) -> Result<(Self, Probes), Error> {
+        marquee_error::set_request_id_source(|| {
+            marquee_client::request_id().and_then(|id| id.to_str().ok().map(ToOwned::to_owned))
+        });
         let names = face.table.names();
         let routes = Routes::of(names.iter().copied())?;
         let described = if limits.describes_fleet {
@@ -96,25 +166,53 @@ impl Front {
             .merge(face.router)
             .fallback(move |request| others_answer(Arc::clone(&others), request))
             .layer(cors());
-        Ok((Self(Arc::new(Shared { grpc: stack, http })), probes))
+        let shared = Shared {
+            grpc: stack,
+            http,
+            proxies: limits.trusted_proxies.clone(),
+            starting,
+        };
+        Ok((Self(Arc::new(shared)), probes))
     }
 
-    pub(crate) fn answer(&self, request: Request<Incoming>, peer: &TcpConnectInfo) -> Answer {
-        if speaks_grpc(request.headers()) {
-            let mut request = request.map(tonic::body::Body::new);
-            request.extensions_mut().insert(peer.clone());
-            return Answer::Grpc {
-                future: self.0.grpc.clone().call(request),
+    pub(crate) fn answer(&self, mut request: Request<Incoming>, connection: &TcpConnectInfo) -> Answer {
+        let proxies = &self.0.proxies;
+        // A socket whose peer is not known is closed already.
+        let peer = connection.remote_addr.unwrap_or(NOBODY);
+        let id = forwarded::request_id(proxies, peer, request.headers_mut());
+        let client = forwarded::client(proxies, peer, request.headers_mut());
+        // Services, logs and limits see the client, not the proxy.
+        request.extensions_mut().insert(TcpConnectInfo {
+            local_addr: connection.local_addr,
+            remote_addr: Some(client),
+        });
+        let kind = self.kind(request, client, &id);
+        Answer { kind, id }
+    }
+
+    fn kind(&self, request: Request<Incoming>, client: SocketAddr, id: &HeaderValue) -> Kind {
+        let grpc = speaks_grpc(request.headers());
+        if self.0.starting && !answers_while_starting(request.uri().path()) {
+            let status = marquee_client::poll_for_request(id.clone(), || Starting.to_status());
+            return Kind::Refused {
+                response: Some(match grpc || speaks_grpc_web(request.headers()) {
+                    true => status.into_http(),
+                    false => rest::problem(&status),
+                }),
+            };
+        }
+        if grpc {
+            return Kind::Grpc {
+                future: marquee_client::poll_for_request(id.clone(), || {
+                    self.0.grpc.clone().call(request.map(tonic::body::Body::new))
+                }),
             };
         }
         let mut request = request.map(HttpBody::new);
-        if let Some(remote) = peer.remote_addr() {
-            request
-                .extensions_mut()
-                .insert(axum::extract::ConnectInfo(remote));
-        }
-        request.extensions_mut().insert(peer.clone());
-        Answer::Http {
+        request
+            .extensions_mut()
+            .insert(axum::extract::ConnectInfo(client));
+        Kind::Http {
             future: self.0.http.clone().call(request),
         }
     }
@@ -142,6 +240,13 @@ fn reflection(services: &[String]) -> tonic_reflection::server::Builder<'static>
     builder.with_service_name("grpc.health.v1.Health")
 }
 
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// What tells of the server itself.
+fn answers_while_starting(path: &str) -> bool {
+    matches!(path, "/healthz" | "/readyz" | "/metrics" | "/openapi.json") || path.starts_with("/grpc.")
+}
+
 /// gRPC as it is: what only starts like it (grpc-web) is something else.
 fn speaks_grpc(headers: &HeaderMap) -> bool {
     let Some(media_type) = headers.get(CONTENT_TYPE) else {
@@ -161,7 +266,8 @@ fn speaks_grpc_web(headers: &HeaderMap) -> bool {
 
 /// Any page may call: callers are told apart by tokens, never by cookies.
 fn cors() -> CorsLayer {
-    const EXPOSED: [&str; 5] = [
+    const EXPOSED: [&str; 6] = [
+        "x-request-id",
         "grpc-status",
         "grpc-message",
         "grpc-status-details-bin",
@@ -223,11 +329,20 @@ async fn others_answer(others: Arc<Others>, request: HttpRequest) -> HttpRespons
 }
 
 pin_project! {
-    /// The answer to come, of either kind.
-    #[project = AnswerProjection]
-    pub(crate) enum Answer {
+    /// The answer to come.
+    pub(crate) struct Answer {
+        #[pin]
+        kind: Kind,
+        id: HeaderValue,
+    }
+}
+
+pin_project! {
+    #[project = KindProjection]
+    enum Kind {
         Grpc { #[pin] future: <Stack as Service<Request<tonic::body::Body>>>::Future },
         Http { #[pin] future: <Router as Service<Request<HttpBody>>>::Future },
+        Refused { response: Option<HttpResponse> },
     }
 }
 
@@ -235,19 +350,32 @@ impl Future for Answer {
     type Output = Result<Response<Body>, Infallible>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        Poll::Ready(match self.project() {
-            AnswerProjection::Grpc { future } => {
-                ready!(future.poll(cx)).map(|response| response.map(Body::Grpc))
+        let this = self.project();
+        let id = this.id;
+        let response = marquee_client::poll_for_request(id.clone(), || match this.kind.project() {
+            KindProjection::Grpc { future } => future.poll(cx).map_ok(|response| response.map(Content::Grpc)),
+            KindProjection::Http { future } => future.poll(cx).map_ok(|response| response.map(Content::Http)),
+            KindProjection::Refused { response } => {
+                Poll::Ready(Ok(response.take().unwrap_or_default().map(Content::Http)))
             }
-            AnswerProjection::Http { future } => {
-                ready!(future.poll(cx)).map(|response| response.map(Body::Http))
-            }
-        })
+        });
+        let mut response = ready!(response)?.map(|content| Body {
+            content,
+            id: id.clone(),
+        });
+        response.headers_mut().insert(REQUEST_ID, id.clone());
+        Poll::Ready(Ok(response))
     }
 }
 
-/// The body of an answer of either kind.
-pub(crate) enum Body {
+/// The body of an answer.
+pub(crate) struct Body {
+    content: Content,
+    /// A stream goes on with the request.
+    id: HeaderValue,
+}
+
+enum Content {
     Grpc(StackBody),
     Http(HttpBody),
 }
@@ -260,23 +388,24 @@ impl http_body::Body for Body {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        match self.get_mut() {
-            Self::Grpc(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-            Self::Http(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
-        }
+        let this = self.get_mut();
+        marquee_client::poll_for_request(this.id.clone(), || match &mut this.content {
+            Content::Grpc(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+            Content::Http(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
+        })
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Grpc(body) => body.is_end_stream(),
-            Self::Http(body) => body.is_end_stream(),
+        match &self.content {
+            Content::Grpc(body) => body.is_end_stream(),
+            Content::Http(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Grpc(body) => body.size_hint(),
-            Self::Http(body) => body.size_hint(),
+        match &self.content {
+            Content::Grpc(body) => body.size_hint(),
+            Content::Http(body) => body.size_hint(),
         }
     }
 }

@@ -8,11 +8,13 @@
 //! ```
 //!
 //! A service crate's `build` returns a [`Service`]: its [`Face`] (what it shows) and its [`Task`]s (what it does in the
-//! background). [`run`] merges any number of them on one [`Listener`], supervises them, and stops them in order.
+//! background). [`run`] merges any number of them on one [`Listener`], supervises them, and stops them in order;
+//! [`start`] listens while they are still being built.
 
 mod connection;
 mod error;
 mod face;
+mod forwarded;
 mod front;
 mod grpc;
 mod limits;
@@ -29,4 +31,4 @@ pub use grpc::{Deadline, remaining};
 pub use limits::Limits;
 pub use platform::{Platform, PublicAddresses};
 pub use rest::RouteError;
-pub use run::{Listener, run, serve};
+pub use run::{Listener, run, serve, start};

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use marquee_config::TrustedProxies;
+
 /// What one server gives to its callers.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -26,6 +28,9 @@ pub struct Limits {
     /// A connection that is older (by up to a tenth more, so that not all end together) is told to come back on a new
     /// one, which spreads clients over replicas; what runs on it is finished within `drain`.
     pub max_connection_age: Duration,
+    /// Who may say on whose behalf it calls (`X-Forwarded-For`, `X-Real-IP`) and what a request is called
+    /// (`X-Request-Id`); nobody by default.
+    pub trusted_proxies: TrustedProxies,
     /// Between "not serving" and the first refusal, so that load balancers notice; 0 in tests.
     pub drain_delay: Duration,
     /// How long tasks, and then what is in flight, may take to end at shutdown.
@@ -51,6 +56,7 @@ impl Default for Limits {
             keep_alive: Duration::from_secs(30),
             keep_alive_timeout: Duration::from_secs(20),
             max_connection_age: Duration::from_secs(30 * 60),
+            trusted_proxies: TrustedProxies::default(),
             drain_delay: Duration::ZERO,
             drain: Duration::from_secs(10),
             ready_timeout: Duration::from_secs(2),

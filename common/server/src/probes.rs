@@ -1,5 +1,6 @@
 //! Alive and ready: `/healthz`, `/readyz`, and the same as gRPC health.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +19,8 @@ use crate::face::{Check, Part};
 
 /// How often gRPC health follows the checks.
 const PERIOD: Duration = Duration::from_secs(5);
+/// So many failures of a check in a row.
+const WORTH_A_LINE: u32 = 2;
 
 #[derive(Clone)]
 pub(crate) struct Probes(Arc<Shared>);
@@ -47,18 +50,22 @@ impl Probes {
             .iter()
             .flat_map(|part| part.checks.iter().map(move |check| (part.service, check)));
         let results = join_all(checks.map(|(service, check)| async move {
-            (format!("{service}/{}", check.name), self.ask(check).await)
+            (
+                format!("{service}/{}", check.name),
+                check.required,
+                self.ask(check).await,
+            )
         }))
         .await;
         let stopping = self.0.stopping.load(Ordering::Acquire);
         let failing: Vec<_> = results
             .iter()
-            .filter(|(_, result)| result.is_err())
-            .map(|(name, _)| name.clone())
+            .filter(|(_, required, result)| *required && result.is_err())
+            .map(|(name, ..)| name.clone())
             .collect();
         let checks: Map<String, Value> = results
             .into_iter()
-            .map(|(name, result)| (name, result.map_or_else(Value::from, |()| "ok".into())))
+            .map(|(name, _, result)| (name, result.map_or_else(Value::from, |()| "ok".into())))
             .collect();
         if failing.is_empty() && !stopping {
             return Json(json!({"status": "ready", "checks": checks})).into_response();
@@ -80,9 +87,12 @@ impl Probes {
     }
 
     /// Keeps gRPC health true until it is told to stop: the whole server ("") is alive, each service is ready or not.
+    ///
+    /// What begins and what ceases to be missing is one line in the log each; a single failure is not worth one.
     pub(crate) async fn follow(&self, stop: CancellationToken) {
+        let mut failures = HashMap::new();
         loop {
-            self.report().await;
+            self.report(&mut failures).await;
             let wait = tokio::time::sleep(PERIOD);
             if stop.run_until_cancelled(wait).await.is_none() {
                 return;
@@ -90,9 +100,27 @@ impl Probes {
         }
     }
 
-    async fn report(&self) {
+    async fn report(&self, failures: &mut HashMap<(&'static str, &'static str), u32>) {
         for part in &self.0.parts {
-            let results = join_all(part.checks.iter().map(|check| self.ask(check))).await;
+            let required: Vec<_> = part.checks.iter().filter(|check| check.required).collect();
+            let results = join_all(required.iter().map(|check| self.ask(check))).await;
+            for (check, result) in required.iter().zip(&results) {
+                let count = failures.entry((part.service, check.name)).or_default();
+                match result {
+                    Ok(()) => {
+                        if *count >= WORTH_A_LINE {
+                            tracing::info!(service = part.service, dependency = check.name, "is back");
+                        }
+                        *count = 0;
+                    }
+                    Err(error) => {
+                        *count = count.saturating_add(1);
+                        if *count == WORTH_A_LINE {
+                            tracing::warn!(service = part.service, dependency = check.name, %error, "is missing");
+                        }
+                    }
+                }
+            }
             let stopping = self.0.stopping.load(Ordering::Acquire);
             let serving = !stopping && results.iter().all(Result::is_ok);
             let status = if serving {

@@ -37,12 +37,13 @@ pub(crate) use self::route::{Found, Routes};
 use crate::grpc::Stack;
 
 /// Headers of the HTTP request that the RPC sees as metadata.
-const FORWARDED: [HeaderName; 6] = [
+const FORWARDED: [HeaderName; 7] = [
     AUTHORIZATION,
     USER_AGENT,
     ACCEPT_LANGUAGE,
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-request-id"),
     HeaderName::from_static("grpc-timeout"),
 ];
 

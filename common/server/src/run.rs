@@ -9,12 +9,13 @@ use marquee_auth::Verifier;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::connection::Connections;
 use crate::face::{BoxError, Face, Service, Task};
-use crate::front::Front;
+use crate::front::{Front, Fronts};
+use crate::probes::Probes;
 use crate::{Error, Limits};
 
 /// A bound address.
@@ -80,71 +81,164 @@ pub async fn run(
     limits: Limits,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let mut face = None;
-    let mut tasks = Tasks::default();
-    let mut stops = Vec::new();
-    for service in services {
-        face = Some(match face {
-            None => service.face,
-            Some(face) => Face::merge(face, service.face),
-        });
-        stops.push(service.shutdown);
-        tasks.waiting.extend(service.tasks);
-    }
-    let face = face.unwrap_or_else(|| Face::new("nothing"));
+    let server = Server::new(verifier, limits);
+    let built = server.assemble(services)?;
+    server.open(listener, Fronts::new(built.front.clone()));
+    server.serve(built, &shutdown).await
+}
 
-    let limits = Arc::new(limits);
-    let (draining, killed) = (CancellationToken::new(), CancellationToken::new());
-    // Whoever drops this future leaves nothing behind.
-    let _stop = draining.clone().drop_guard();
-    let _kill = killed.clone().drop_guard();
-    let (front, probes) = Front::new(face, verifier, &limits, draining.clone())?;
-    let tracker = TaskTracker::new();
-    let connections = Connections::new(
-        front,
-        Arc::clone(&limits),
-        tracker.clone(),
-        draining.clone(),
-        killed.clone(),
-    );
-    tracing::info!(address = %listener.address, "listening");
-    tracker.spawn(accept(
-        listener,
-        connections,
-        limits.max_connections,
-        draining.clone(),
-    ));
-    {
-        let (probes, stop) = (probes.clone(), draining.clone());
-        tracker.spawn(async move { probes.follow(stop).await });
-    }
-    tasks.start();
-
-    let result = tokio::select! {
-        () = shutdown.cancelled() => Ok(()),
-        error = tasks.first_end() => Err(error),
+/// As [`run`], with services that take their time to be built, for example until a store can be reached.
+///
+/// Until then the address is listened on: `/healthz` says that the process lives, `/readyz` what the checks of `starting`
+/// say, and every RPC is refused with UNAVAILABLE. At `shutdown` the services are not waited for any more.
+///
+/// # Errors
+/// As [`run`]; and that of `build`.
+pub async fn start(
+    listener: Listener,
+    starting: Face,
+    build: impl Future<Output = Result<Vec<Service>, BoxError>>,
+    verifier: Arc<Verifier>,
+    limits: Limits,
+    shutdown: CancellationToken,
+) -> Result<(), Error> {
+    let server = Server::new(verifier, limits);
+    // Streams of health stay with the front that they began on.
+    let started = server.draining.child_token();
+    let verifier = Arc::clone(&server.verifier);
+    let (first, probes) = Front::starting(starting, verifier, &server.limits, started.clone())?;
+    let fronts = Fronts::new(first);
+    server.open(listener, fronts.clone());
+    let services = tokio::select! {
+        services = build => services.map_err(Error::Build)?,
+        () = shutdown.cancelled() => {
+            tracing::info!("shutting down before everything was there");
+            probes.stop().await;
+            server.drain().await;
+            return Ok(());
+        }
     };
-    match &result {
-        Ok(()) => tracing::info!("shutting down"),
-        Err(error) => tracing::error!(%error, "shutting down"),
+    let built = server.assemble(services)?;
+    fronts.replace(built.front.clone());
+    started.cancel();
+    server.serve(built, &shutdown).await
+}
+
+/// What a server consists of beside its services. Dropping it leaves nothing behind.
+struct Server {
+    verifier: Arc<Verifier>,
+    limits: Arc<Limits>,
+    tracker: TaskTracker,
+    draining: CancellationToken,
+    killed: CancellationToken,
+    _stop: DropGuard,
+    _kill: DropGuard,
+}
+
+/// Services that are ready to be served.
+struct Built {
+    front: Front,
+    probes: Probes,
+    stops: Vec<CancellationToken>,
+    tasks: Tasks,
+}
+
+impl Server {
+    fn new(verifier: Arc<Verifier>, limits: Limits) -> Self {
+        let (draining, killed) = (CancellationToken::new(), CancellationToken::new());
+        Self {
+            verifier,
+            limits: Arc::new(limits),
+            tracker: TaskTracker::new(),
+            _stop: draining.clone().drop_guard(),
+            _kill: killed.clone().drop_guard(),
+            draining,
+            killed,
+        }
     }
 
-    probes.stop().await;
-    if result.is_ok() {
-        tokio::time::sleep(limits.drain_delay).await;
+    fn assemble(&self, services: Vec<Service>) -> Result<Built, Error> {
+        let mut face = None;
+        let mut tasks = Tasks::default();
+        let mut stops = Vec::new();
+        for service in services {
+            face = Some(match face {
+                None => service.face,
+                Some(face) => Face::merge(face, service.face),
+            });
+            stops.push(service.shutdown);
+            tasks.waiting.extend(service.tasks);
+        }
+        let face = face.unwrap_or_else(|| Face::new("nothing"));
+        let verifier = Arc::clone(&self.verifier);
+        let (front, probes) = Front::new(face, verifier, &self.limits, self.draining.clone())?;
+        Ok(Built {
+            front,
+            probes,
+            stops,
+            tasks,
+        })
     }
-    for stop in stops {
-        stop.cancel();
+
+    fn open(&self, listener: Listener, fronts: Fronts) {
+        let connections = Connections::new(
+            fronts,
+            Arc::clone(&self.limits),
+            self.tracker.clone(),
+            self.draining.clone(),
+            self.killed.clone(),
+        );
+        tracing::info!(address = %listener.address, "listening");
+        self.tracker.spawn(accept(
+            listener,
+            connections,
+            self.limits.max_connections,
+            self.draining.clone(),
+        ));
     }
-    let result = result.and(tasks.stop(limits.drain).await);
-    draining.cancel();
-    tracker.close();
-    if tokio::time::timeout(limits.drain, tracker.wait()).await.is_err() {
-        tracing::warn!(limit = ?limits.drain, "dropping the connections that are left");
-        killed.cancel();
-        tracker.wait().await;
+
+    async fn serve(&self, built: Built, shutdown: &CancellationToken) -> Result<(), Error> {
+        let Built {
+            probes,
+            stops,
+            mut tasks,
+            ..
+        } = built;
+        let (followed, stop) = (probes.clone(), self.draining.clone());
+        self.tracker.spawn(async move { followed.follow(stop).await });
+        tasks.start();
+
+        let result = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            error = tasks.first_end() => Err(error),
+        };
+        match &result {
+            Ok(()) => tracing::info!("shutting down"),
+            Err(error) => tracing::error!(%error, "shutting down"),
+        }
+        probes.stop().await;
+        if result.is_ok() {
+            tokio::time::sleep(self.limits.drain_delay).await;
+        }
+        for stop in stops {
+            stop.cancel();
+        }
+        let result = result.and(tasks.stop(self.limits.drain).await);
+        self.drain().await;
+        result
     }
-    result
+
+    /// Takes no connection any more, and waits until those that are open have been answered.
+    async fn drain(&self) {
+        self.draining.cancel();
+        self.tracker.close();
+        let limit = self.limits.drain;
+        if tokio::time::timeout(limit, self.tracker.wait()).await.is_err() {
+            tracing::warn!(?limit, "dropping the connections that are left");
+            self.killed.cancel();
+            self.tracker.wait().await;
+        }
+    }
 }
 
 async fn accept(listener: Listener, connections: Connections, max: usize, draining: CancellationToken) {

@@ -229,6 +229,31 @@ async fn a_source_that_is_down_makes_no_token_invalid() {
 }
 
 #[tokio::test]
+async fn known_keys_stay_while_the_source_is_away_and_withdrawn_ones_go_when_it_is_back() {
+    let (old, new) = (Signer::generate(), Signer::generate());
+    let source = Source::new(Err("away"));
+    let verifier = Verifier::new(source.clone());
+    assert!(verifier.refresh().await.is_err() && !verifier.has_keys());
+
+    *source.keys.write() = Ok(vec![old.jwk()]);
+    verifier.refresh().await.unwrap();
+    *source.keys.write() = Err("away");
+    assert!(verifier.refresh().await.is_err());
+    assert!(verifier.has_keys());
+    verifier.verify_at(&old.issue(&claims()), noon()).await.unwrap();
+
+    *source.keys.write() = Ok(vec![new.jwk()]);
+    verifier.refresh().await.unwrap();
+    let later = Claims {
+        exp: claims().exp + 1,
+        ..claims()
+    };
+    let withdrawn = verifier.verify_at(&old.issue(&later), noon()).await;
+    assert!(matches!(withdrawn, Err(Error::TokenInvalid(_))), "{withdrawn:?}");
+    verifier.verify_at(&new.issue(&later), noon()).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_broken_key_in_the_set_spoils_no_other() {
     let signer = Signer::generate();
     let broken = Jwk {

@@ -1,8 +1,10 @@
 use futures::StreamExt as _;
 use http_body_util::BodyExt as _;
+use marquee_server::{Limits, Service};
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
-use crate::stage::{ACCOUNT, start};
+use crate::stage::{ACCOUNT, face, start, start_with};
 
 #[tokio::test]
 async fn a_resource_is_read_by_its_name() {
@@ -197,7 +199,11 @@ async fn wrong_methods_paths_and_media_types_have_their_status() {
 
 #[tokio::test]
 async fn some_headers_reach_the_service_and_no_others() {
-    let server = start();
+    let limits = Limits {
+        trusted_proxies: "127.0.0.1".parse().unwrap(),
+        ..Limits::default()
+    };
+    let server = start_with(vec![Service::new(face(), CancellationToken::new())], limits);
     let headers = [
         "user-agent: curl/8",
         "x-forwarded-for: 192.0.2.1",

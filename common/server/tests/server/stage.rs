@@ -90,7 +90,14 @@ impl EventService for Stage {
                     .map(header)
                     .to_vec();
             }
+            "client" => {
+                event.description = request
+                    .remote_addr()
+                    .map(|client| client.ip().to_string())
+                    .unwrap_or_default();
+            }
             "missing" => return Err(Status::not_found("event was not found")),
+            "wrong" => return Err(invalid("name", "is wrong").into()),
             "busy" => {
                 let mut details = tonic_types::ErrorDetails::new();
                 details.set_retry_info(Some(Duration::from_secs(3)));
@@ -290,6 +297,19 @@ impl Answer {
 }
 
 impl Server {
+    pub(crate) fn running_at(
+        address: String,
+        shutdown: CancellationToken,
+        running: JoinHandle<Result<(), Error>>,
+    ) -> Self {
+        Self {
+            address,
+            shutdown,
+            running,
+            signer: Signer::generate(),
+        }
+    }
+
     pub(crate) async fn channel(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.address))
             .unwrap()
