@@ -12,12 +12,14 @@ use crate::{Collection, Committed, Error, Etag, Query, Transaction};
 pub(crate) trait Backend: Send + Sync + 'static {
     async fn get(&self, collection: Collection, id: &str) -> Result<Option<Raw>, Error>;
     async fn query(&self, collection: Collection, query: Query) -> Result<RawPage, Error>;
-    fn explain(&self, collection: Collection, query: Query) -> Result<String, Error>;
+    async fn explain(&self, collection: Collection, query: Query) -> Result<String, Error>;
     async fn count(&self, collection: Collection, query: Query) -> Result<u64, Error>;
     async fn counter(&self, name: &str) -> Result<i64, Error>;
     async fn commit(&self, transaction: Transaction) -> Result<Committed, Error>;
     /// The answer that is kept for the request; [`Error::RequestIdReused`] when it was another request.
     async fn replay(&self, key: &Key) -> Result<Option<Vec<u8>>, Error>;
+    /// What is missing, if anything.
+    async fn ready(&self) -> Result<(), String>;
     fn outbox(&self) -> Arc<dyn Outbox>;
 }
 

@@ -85,6 +85,8 @@ pub struct Collection {
     pub(crate) name: &'static str,
     pub(crate) indexes: &'static [Index],
     pub(crate) decode: fn(&str) -> Result<AnyValue, serde_json::Error>,
+    #[cfg(feature = "mongodb")]
+    pub(crate) decode_value: fn(serde_json::Value) -> Result<AnyValue, serde_json::Error>,
 }
 
 impl Collection {
@@ -94,6 +96,8 @@ impl Collection {
             name: T::COLLECTION,
             indexes: T::INDEXES,
             decode: |body| Ok(Arc::new(serde_json::from_str::<T>(body)?)),
+            #[cfg(feature = "mongodb")]
+            decode_value: |body| Ok(Arc::new(serde_json::from_value::<T>(body)?)),
         }
     }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use marquee_error::{ErrorExt, ErrorKind, FieldViolation};
 
 /// What can go wrong with a store.
@@ -48,6 +50,30 @@ pub enum Error {
 impl Error {
     pub(crate) fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Other(error.into())
+    }
+
+    /// The same error once more, for each of those whom it befell together.
+    #[cfg(feature = "mongodb")]
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::NotFound { collection, id } => Self::NotFound {
+                collection: collection.clone(),
+                id: id.clone(),
+            },
+            Self::AlreadyExists { collection, index } => Self::AlreadyExists {
+                collection: collection.clone(),
+                index: index.clone(),
+            },
+            Self::Conflict => Self::Conflict,
+            Self::InvalidPageToken => Self::InvalidPageToken,
+            Self::RequestIdReused => Self::RequestIdReused,
+            Self::RequestInProgress => Self::RequestInProgress,
+            Self::Unavailable(why) => Self::Unavailable(why.clone()),
+            Self::Full { folder } => Self::Full {
+                folder: folder.clone(),
+            },
+            Self::Other(error) => Self::other(error.to_string()),
+        }
     }
 }
 
@@ -107,6 +133,15 @@ impl ErrorExt for Error {
             }
             Self::Full { folder } => vec![pair("folder", folder)],
             _ => Vec::new(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            // The first one's answer is there in a moment.
+            Self::RequestInProgress => Some(Duration::from_millis(100)),
+            Self::Unavailable(_) => Some(Duration::from_secs(1)),
+            _ => None,
         }
     }
 

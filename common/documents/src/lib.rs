@@ -7,7 +7,8 @@
 //!  query ──► declared index, stable order, keyset page tokens
 //! ```
 //!
-//! The SQLite backend keeps JSON rows in one file; every backend passes `suite!` (feature `testing`).
+//! The SQLite backend keeps JSON rows in one file, the MongoDB backend (feature `mongodb`) documents in the database of a
+//! replica set; every backend passes `suite!` (feature `testing`).
 //!
 //! A field that an index orders by must sort as JSON: numbers and text do. For moments use [`sortable_time`], since the
 //! usual RFC 3339 text with as many decimals as it takes does not sort within a second.
@@ -15,12 +16,16 @@
 mod backend;
 mod document;
 mod error;
+mod location;
+#[cfg(feature = "mongodb")]
+pub mod mongodb;
 mod page_token;
 mod query;
 mod request;
 pub mod sortable_time;
 mod sqlite;
 mod store;
+mod timing;
 mod transaction;
 
 #[cfg(feature = "testing")]
@@ -28,6 +33,7 @@ pub mod testing;
 
 pub use document::{Collection, Document, Etag, Index, Stored};
 pub use error::Error;
+pub use location::Location;
 pub use query::{Page, Query};
 pub use request::RequestKey;
 pub use store::Store;

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 
 use crate::backend::{Backend, Raw, RawPage};
 use crate::request::Key;
+use crate::timing::Timing;
 use crate::{Collection, Committed, Error, Etag, Query, Transaction};
 use cache::Cache;
 
@@ -54,11 +55,16 @@ impl Sqlite {
     }
 }
 
+fn timing(operation: &'static str, collection: &'static str) -> Timing {
+    Timing::begin("sqlite", operation, collection)
+}
+
 #[async_trait]
 impl Backend for Sqlite {
     async fn get(&self, collection: Collection, id: &str) -> Result<Option<Raw>, Error> {
         self.cache.get_or_read((collection.name, id), || {
             self.known(collection.name)?;
+            let _timing = timing("get", collection.name);
             self.database.read(|connection| {
                 let mut statement = connection.prepare_cached(&format!(
                     "SELECT etag, body FROM {} WHERE id = ?",
@@ -79,11 +85,12 @@ impl Backend for Sqlite {
 
     async fn query(&self, collection: Collection, query: Query) -> Result<RawPage, Error> {
         self.known(collection.name)?;
+        let _timing = timing("query", collection.name);
         self.database
             .read(|connection| select::page(connection, &self.cache, collection, &query))
     }
 
-    fn explain(&self, collection: Collection, query: Query) -> Result<String, Error> {
+    async fn explain(&self, collection: Collection, query: Query) -> Result<String, Error> {
         self.known(collection.name)?;
         self.database
             .read(|connection| select::explain(connection, collection, &query))
@@ -91,6 +98,7 @@ impl Backend for Sqlite {
 
     async fn count(&self, collection: Collection, query: Query) -> Result<u64, Error> {
         self.known(collection.name)?;
+        let _timing = timing("count", collection.name);
         self.database
             .read_blocking(move |connection| select::count(connection, collection, &query))
             .await
@@ -108,9 +116,10 @@ impl Backend for Sqlite {
 
     async fn commit(&self, transaction: Transaction) -> Result<Committed, Error> {
         let now = Timestamp::now().as_millisecond();
-        for name in transaction.writes.iter().filter_map(write::collection) {
+        for name in transaction.collections() {
             self.known(name)?;
         }
+        let _timing = timing("commit", transaction.collection());
         let changed = Arc::new(write::changed(&transaction));
         let (cache, begins) = (self.cache.clone(), (self.cache.clone(), changed.clone()));
         let (answer, answered) = oneshot::channel();
@@ -146,6 +155,13 @@ impl Backend for Sqlite {
             Some((body, _)) if body != key.body => Err(Error::RequestIdReused),
             kept => Ok(kept.map(|(_, response)| response)),
         }
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        self.counter("ready")
+            .await
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 
     fn outbox(&self) -> Arc<dyn Outbox> {

@@ -5,7 +5,7 @@ use marquee_bus::outbox::Outbox;
 
 use crate::backend::{Backend, Raw};
 use crate::sqlite::Sqlite;
-use crate::{Collection, Committed, Document, Error, Page, Query, RequestKey, Stored, Transaction};
+use crate::{Collection, Committed, Document, Error, Location, Page, Query, RequestKey, Stored, Transaction};
 
 /// A service's documents. Cheap to clone.
 #[derive(Clone)]
@@ -14,6 +14,33 @@ pub struct Store {
 }
 
 impl Store {
+    /// The store at its place. Does not wait for a server: where that cannot be reached, operations fail with
+    /// [`Error::Unavailable`] until it can.
+    ///
+    /// # Errors
+    /// Those of [`open_sqlite`](Self::open_sqlite); [`Error::Other`] for an address that is none.
+    #[cfg_attr(
+        not(feature = "mongodb"),
+        expect(clippy::unused_async, reason = "only a server's address is resolved")
+    )]
+    pub async fn open(location: &Location, collections: &[Collection]) -> Result<Self, Error> {
+        match location {
+            Location::Sqlite(file) => Self::open_sqlite(file, collections),
+            #[cfg(feature = "mongodb")]
+            Location::MongoDb(settings) => Ok(Self {
+                backend: Arc::new(crate::mongodb::MongoDb::open(settings, collections).await?),
+            }),
+        }
+    }
+
+    /// Whether operations can be expected to succeed, for readiness.
+    ///
+    /// # Errors
+    /// What is missing, by the name of what it is missing from.
+    pub async fn ready(&self) -> Result<(), String> {
+        self.backend.ready().await
+    }
+
     /// The store in a SQLite file, which is made when it is not there; so are indexes that are declared and missing.
     ///
     /// # Errors
@@ -48,8 +75,8 @@ impl Store {
     }
 
     /// How the backend would find the query's documents, in its own words; for tests and for whoever tunes an index.
-    pub fn explain<T: Document>(&self, query: Query) -> Result<String, Error> {
-        self.backend.explain(Collection::of::<T>(), query)
+    pub async fn explain<T: Document>(&self, query: Query) -> Result<String, Error> {
+        self.backend.explain(Collection::of::<T>(), query).await
     }
 
     /// How many documents the query has over all pages.

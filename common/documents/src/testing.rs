@@ -2,6 +2,7 @@
 //!
 //! ```ignore
 //! marquee_documents::suite!(MyFixture);   // MyFixture: marquee_documents::testing::Fixture
+//! marquee_documents::suite!(MyFixture, ignore = "needs a server");
 //! ```
 #![allow(
     clippy::unwrap_used,
@@ -19,8 +20,8 @@ pub use tools::{Fixture, Show, collections, show};
 /// Runs every case on a fixture, each as a test of its own. The one list of cases is here.
 #[macro_export]
 macro_rules! suite {
-    ($fixture:ty) => {
-        $crate::suite!(@in writing, $fixture:
+    ($fixture:ty $(, ignore = $why:literal)?) => {
+        $crate::suite!(@in writing, $fixture, [$($why)?]:
             a_document_comes_out_as_it_went_in,
             an_id_is_taken_once,
             a_unique_index_is_kept_by_inserts_and_replacements,
@@ -37,7 +38,7 @@ macro_rules! suite {
             of_concurrent_requests_with_one_id_one_is_handled,
             everything_survives_a_restart
         );
-        $crate::suite!(@in finding, $fixture:
+        $crate::suite!(@in finding, $fixture, [$($why)?]:
             a_query_finds_by_its_index_in_order,
             bounds_cut_the_next_field,
             descending_is_the_other_way_round,
@@ -50,12 +51,14 @@ macro_rules! suite {
             a_read_after_a_write_sees_it
         );
     };
-    (@in $module:ident, $fixture:ty: $($case:ident),+) => {
-        $(
+    (@in $module:ident, $fixture:ty, $why:tt: $($case:ident),+) => {
+        $($crate::suite!(@case $module, $fixture, $why, $case);)+
+    };
+    (@case $module:ident, $fixture:ty, [$($why:literal)?], $case:ident) => {
+            $(#[ignore = $why])?
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 $crate::testing::$module::$case::<$fixture>().await;
             }
-        )+
     };
 }

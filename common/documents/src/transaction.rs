@@ -51,7 +51,33 @@ impl Row {
     }
 }
 
+impl Write {
+    fn collection(&self) -> Option<&'static str> {
+        match self {
+            Self::Insert(row) | Self::Replace(row, _) | Self::Put(row) => Some(row.collection),
+            Self::Delete { collection, .. } => Some(collection),
+            Self::Increment { .. } | Self::Publish(_) | Self::Remember { .. } => None,
+        }
+    }
+}
+
 impl Transaction {
+    /// The collections that it writes, as often as it does.
+    pub(crate) fn collections(&self) -> impl Iterator<Item = &'static str> {
+        self.writes.iter().filter_map(Write::collection)
+    }
+
+    /// The collection that it writes; empty when there are several or none.
+    pub(crate) fn collection(&self) -> &'static str {
+        let mut collections = self.collections();
+        let first = collections.next().unwrap_or_default();
+        if collections.all(|other| other == first) {
+            first
+        } else {
+            ""
+        }
+    }
+
     /// Nothing yet.
     pub fn new() -> Self {
         Self::default()

@@ -120,7 +120,7 @@ async fn a_query_enters_its_index_at_the_place_of_the_page() {
         .unwrap();
     let token = page.next_page_token.unwrap();
     let next = Query::by("channel_start").equals("c").limit(5).after(&token);
-    let plan = fixture.store.explain::<Show>(next).unwrap();
+    let plan = fixture.store.explain::<Show>(next).await.unwrap();
     assert!(
         plan.contains("USING INDEX documents_shows__by__channel_start (<expr>=? AND <expr>>?)"),
         "{plan}"

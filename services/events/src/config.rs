@@ -5,21 +5,22 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use marquee_documents::Location;
 
 /// Configuration of the events service.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The folder of the service's store; made when it is not there.
-    pub data: PathBuf,
+    /// Where the service keeps its documents.
+    pub store: Location,
     /// Where rules that depend on the time get it from.
     pub clock: Clock,
 }
 
 impl Config {
-    /// The defaults, with the store in `data`.
+    /// The defaults, with the store in a file in the folder `data`, which is made when it is not there.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
-            data: data.into(),
+            store: Location::Sqlite(data.into().join("events.sqlite")),
             clock: Clock::default(),
         }
     }

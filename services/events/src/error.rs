@@ -24,15 +24,6 @@ pub enum Error {
     /// The bus.
     #[error(transparent)]
     Bus(#[from] marquee_bus::Error),
-    /// The data folder can't be used.
-    #[error("the folder {path} can't be made")]
-    Folder {
-        /// The folder.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
     /// No channel has this name or handle.
     #[error("{0} was not found")]
     ChannelNotFound(String),
@@ -86,7 +77,6 @@ impl ErrorExt for Error {
             Self::Auth(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Bus(error) => error.kind(),
-            Self::Folder { .. } => ErrorKind::Internal,
             Self::ChannelNotFound(_) | Self::EventNotFound(_) => ErrorKind::NotFound,
             Self::HandleTaken(_) => ErrorKind::AlreadyExists,
             Self::EtagMismatch(_) | Self::Contended(_) => ErrorKind::Aborted,
@@ -101,7 +91,6 @@ impl ErrorExt for Error {
             Self::Auth(error) => error.reason(),
             Self::Store(error) => error.reason(),
             Self::Bus(error) => error.reason(),
-            Self::Folder { .. } => "DATA_FOLDER",
             Self::ChannelNotFound(_) => "CHANNEL_NOT_FOUND",
             Self::EventNotFound(_) => "EVENT_NOT_FOUND",
             Self::HandleTaken(_) => "HANDLE_TAKEN",
@@ -120,7 +109,7 @@ impl ErrorExt for Error {
             Self::Auth(error) => error.metadata(),
             Self::Store(error) => error.metadata(),
             Self::Bus(error) => error.metadata(),
-            Self::Folder { .. } | Self::ShuttingDown => Vec::new(),
+            Self::ShuttingDown => Vec::new(),
             Self::ChannelNotFound(name)
             | Self::EventNotFound(name)
             | Self::EtagMismatch(name)

@@ -42,17 +42,13 @@ pub const NAME: &str = "events";
 /// Opens the store and makes the service, ready to be served; nothing runs yet.
 ///
 /// # Errors
-/// When the data folder or the store in it can't be used, or the bus has the topics otherwise than declared.
+/// When the store can't be opened, or the bus has the topics otherwise than declared.
 pub async fn build(config: Config, platform: Platform) -> Result<Service> {
-    std::fs::create_dir_all(&config.data).map_err(|source| Error::Folder {
-        path: config.data.display().to_string(),
-        source,
-    })?;
     platform
         .bus
         .declare(&[topic::CHANNEL, topic::EVENT, topic::STREAM, topic::RECORDING])
         .await?;
-    let store = Store::open(&config.data.join("events.sqlite"))?;
+    let store = Store::open(&config.store).await?;
     let documents = store.documents.clone();
     let outbox = documents.outbox();
     let app = Arc::new(App {
@@ -65,13 +61,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
     let face = Face::new(NAME)
         .ready("store", move || {
             let documents = documents.clone();
-            Box::pin(async move {
-                documents
-                    .counter("ready")
-                    .await
-                    .map(drop)
-                    .map_err(|error| error.to_string())
-            })
+            Box::pin(async move { documents.ready().await })
         })
         .grpc(ChannelServiceServer::new(Channels(app.clone())))
         .grpc(EventServiceServer::new(Events(app.clone())));

@@ -1,9 +1,7 @@
 //! What the service keeps, and the questions it asks of it.
 
-use std::path::Path;
-
 use jiff::Timestamp;
-use marquee_documents::{Collection, Document, Index, Page, Query, Store as Documents, Stored};
+use marquee_documents::{Collection, Document, Index, Location, Page, Query, Store as Documents, Stored};
 use serde::{Deserialize, Serialize};
 
 use crate::domain::attach::{EARLY, LONGEST};
@@ -53,14 +51,14 @@ pub(crate) struct EventList<'a> {
 }
 
 impl Store {
-    pub(crate) fn open(file: &Path) -> Result<Self> {
+    pub(crate) async fn open(location: &Location) -> Result<Self> {
         let collections = [
             Collection::of::<Channel>(),
             Collection::of::<LiveEvent>(),
             Collection::of::<EarlyRecording>(),
         ];
         Ok(Self {
-            documents: Documents::open_sqlite(file, &collections)?,
+            documents: Documents::open(location, &collections).await?,
         })
     }
 
@@ -243,7 +241,9 @@ mod tests {
     async fn others_get_their_turn_while_a_page_looks_at_many_events() {
         const EVENTS: usize = 10 * BATCH;
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&folder.path().join("events.db")).unwrap();
+        let store = Store::open(&Location::Sqlite(folder.path().join("events.db")))
+            .await
+            .unwrap();
         for chunk in (0..EVENTS).collect::<Vec<_>>().chunks(500) {
             let transaction = chunk.iter().try_fold(Transaction::new(), |transaction, n| {
                 transaction.insert(&sample(&format!("e{n}"), 1_000))

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use marquee_documents::Location;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Configuration of the notifications service.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The folder of the service's store; made when it is not there.
-    pub data: PathBuf,
+    /// Where the service keeps its documents.
+    pub store: Location,
     /// Where rules that depend on the time get it from.
     pub clock: Clock,
     /// How many followers are read and notified in one transaction; bounds the memory of a fan-out.
@@ -29,10 +30,10 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults, with the store in `data`.
+    /// The defaults, with the store in a file in the folder `data`, which is made when it is not there.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
-            data: data.into(),
+            store: Location::Sqlite(data.into().join("notifications.sqlite")),
             clock: Clock::default(),
             fanout_page: 500,
             max_age: DAY,

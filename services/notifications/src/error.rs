@@ -22,15 +22,6 @@ pub enum Error {
     /// The bus.
     #[error(transparent)]
     Bus(#[from] marquee_bus::Error),
-    /// The data folder can't be used.
-    #[error("the folder {path} can't be made")]
-    Folder {
-        /// The folder.
-        path: String,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
     /// No notification has this name.
     #[error("{0} was not found")]
     NotificationNotFound(String),
@@ -49,7 +40,6 @@ impl ErrorExt for Error {
             Self::Auth(error) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Bus(error) => error.kind(),
-            Self::Folder { .. } => ErrorKind::Internal,
             Self::NotificationNotFound(_) => ErrorKind::NotFound,
             Self::Contended(_) => ErrorKind::Aborted,
             Self::ShuttingDown => ErrorKind::Unavailable,
@@ -62,7 +52,6 @@ impl ErrorExt for Error {
             Self::Auth(error) => error.reason(),
             Self::Store(error) => error.reason(),
             Self::Bus(error) => error.reason(),
-            Self::Folder { .. } => "DATA_FOLDER",
             Self::NotificationNotFound(_) => "NOTIFICATION_NOT_FOUND",
             Self::Contended(_) => "CONTENDED",
             Self::ShuttingDown => "SHUTTING_DOWN",
@@ -78,7 +67,7 @@ impl ErrorExt for Error {
             Self::NotificationNotFound(name) | Self::Contended(name) => {
                 vec![("name".to_owned(), name.clone())]
             }
-            Self::Folder { .. } | Self::ShuttingDown => Vec::new(),
+            Self::ShuttingDown => Vec::new(),
         }
     }
 

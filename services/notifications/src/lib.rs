@@ -42,12 +42,8 @@ pub const NAME: &str = "notifications";
 /// Opens the store and makes the service, ready to be served; nothing runs yet.
 ///
 /// # Errors
-/// When the data folder or the store in it can't be used, or the bus has the topics otherwise than declared.
+/// When the store can't be opened, or the bus has the topics otherwise than declared.
 pub async fn build(config: Config, platform: Platform) -> Result<Service> {
-    std::fs::create_dir_all(&config.data).map_err(|source| Error::Folder {
-        path: config.data.display().to_string(),
-        source,
-    })?;
     let topics = [
         topic::NOTIFICATION,
         topic::EVENT,
@@ -56,7 +52,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
         topic::PAYMENT,
     ];
     platform.bus.declare(&topics).await?;
-    let store = Store::open(&config.data.join("notifications.sqlite"))?;
+    let store = Store::open(&config.store).await?;
     let documents = store.documents.clone();
     let outbox = documents.outbox();
     let shutdown = platform.shutdown;
@@ -72,13 +68,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
     let face = Face::new(NAME)
         .ready("store", move || {
             let documents = documents.clone();
-            Box::pin(async move {
-                documents
-                    .counter("ready")
-                    .await
-                    .map(drop)
-                    .map_err(|error| error.to_string())
-            })
+            Box::pin(async move { documents.ready().await })
         })
         .grpc(InboxServiceServer::new(Inboxes(app.clone())));
 

@@ -1,9 +1,7 @@
 //! What the service keeps, and the questions it asks of it.
 
-use std::path::Path;
-
 use jiff::Timestamp;
-use marquee_documents::{Collection, Document, Page, Query, Store as Documents, Stored};
+use marquee_documents::{Collection, Document, Location, Page, Query, Store as Documents, Stored};
 
 use crate::domain::audience::{Follow, Reminder, ReminderState};
 use crate::domain::event::{Event, State};
@@ -18,7 +16,7 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn open(file: &Path) -> Result<Self> {
+    pub(crate) async fn open(location: &Location) -> Result<Self> {
         let collections = [
             Collection::of::<Notification>(),
             Collection::of::<Inbox>(),
@@ -28,7 +26,7 @@ impl Store {
             Collection::of::<Fanout>(),
         ];
         Ok(Self {
-            documents: Documents::open_sqlite(file, &collections)?,
+            documents: Documents::open(location, &collections).await?,
         })
     }
 

@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use marquee_documents::Location;
+
 /// Settings of the service. [`Config::new`] gives the defaults.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the store and the media are kept.
+    /// Where the media are kept.
     pub data: PathBuf,
+    /// Where the service keeps its documents.
+    pub store: Location,
     /// Where encoders connect.
     pub rtmp: SocketAddr,
     /// How long a stream waits for its encoder to come back before it ends.
@@ -28,8 +32,10 @@ pub struct Config {
 impl Config {
     /// The defaults, with everything under `data`.
     pub fn new(data: impl Into<PathBuf>, rtmp: SocketAddr) -> Self {
+        let data = data.into();
         Self {
-            data: data.into(),
+            store: Location::Sqlite(data.join("video-ingest.db")),
+            data,
             rtmp,
             reconnect_grace: Duration::from_secs(30),
             takeover_wait: Duration::from_secs(1),

@@ -69,7 +69,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         Collection::of::<LiveStream>(),
         Collection::of::<Recording>(),
     ];
-    let store = Store::open_sqlite(&config.data.join("video-ingest.db"), &collections)?;
+    let store = Store::open(&config.store, &collections).await?;
     let archive = Archive::new(media.clone(), config.live_window);
     let readiness = Readiness::new(store.clone(), media.clone());
     let owners = app::Owners::new(platform.peers.clone());

@@ -43,6 +43,7 @@ impl Readiness {
                 available >> 20
             ));
         }
+        self.store.ready().await?;
         let write = Transaction::new().increment("readiness", 1);
         self.store
             .commit(write)

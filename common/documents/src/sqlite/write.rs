@@ -10,14 +10,6 @@ use crate::{Committed, Error, Etag, Transaction};
 /// How long answers are kept for replays.
 pub(super) const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1000;
 
-pub(super) fn collection(write: &Write) -> Option<&'static str> {
-    match write {
-        Write::Insert(row) | Write::Replace(row, _) | Write::Put(row) => Some(row.collection),
-        Write::Delete { collection, .. } => Some(collection),
-        Write::Increment { .. } | Write::Publish(_) | Write::Remember { .. } => None,
-    }
-}
-
 /// The documents that the transaction touches.
 pub(super) fn changed(transaction: &Transaction) -> Vec<(&'static str, String)> {
     let id = |write: &Write| match write {

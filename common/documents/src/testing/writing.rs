@@ -31,11 +31,11 @@ fn outgoing(text: &str) -> Outgoing {
 }
 
 async fn published(store: &Store) -> Vec<String> {
-    store
-        .outbox()
-        .pending(1000)
-        .await
-        .unwrap()
+    let outbox = store.outbox();
+    let pending = outbox.pending(1000).await.unwrap();
+    // So that a store that is opened after this one can look.
+    outbox.release().await;
+    pending
         .into_iter()
         .map(|(_, outgoing)| outgoing.message.id)
         .collect()

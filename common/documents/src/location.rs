@@ -1,0 +1,11 @@
+use std::path::PathBuf;
+
+/// Where a service keeps its documents.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// In a file, made when it is not there, as is its folder. One process at a time.
+    Sqlite(PathBuf),
+    /// In a database of a MongoDB replica set, which any number of processes share.
+    #[cfg(feature = "mongodb")]
+    MongoDb(crate::mongodb::Settings),
+}

@@ -1,0 +1,326 @@
+//! Documents in a database of a MongoDB replica set, which any number of processes share.
+//!
+//! ```text
+//!  marquee_counters  value of each counter           marquee_requests  answers, deleted by age
+//!  marquee_outbox    messages, by cluster time       marquee_lanes     what keeps messages of a key in order
+//!  marquee_leases    who relays                      <collection>      { _id, etag, body }
+//! ```
+//!
+//! Everything is written with the majority's acknowledgement and read from the primary as the majority has it. There is
+//! no cache: others write too.
+
+mod commit;
+mod committer;
+mod failure;
+mod json;
+mod outbox;
+mod plan;
+mod schema;
+mod select;
+mod server;
+mod single;
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::TryStreamExt;
+use marquee_bus::outbox::Outbox;
+use mongodb::Client;
+use mongodb::bson::{Bson, Document, doc};
+use mongodb::options::{ClientOptions, Hint, ReadConcern, SelectionCriteria};
+
+use crate::backend::{Backend, Raw, RawPage};
+use crate::page_token;
+use crate::request::Key;
+use crate::timing::Timing;
+use crate::{Collection, Committed, Error, Etag, Query, Transaction};
+use committer::Committer;
+use failure::{OPERATION, within};
+use outbox::MongoOutbox;
+use plan::Prepared;
+use select::Range;
+use server::Server;
+
+/// Where the database is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `mongodb://[user:password@]host:port[,...]/?replicaSet=...`. A replica set, since transactions need one. Its
+    /// options count, but for those of reading and writing.
+    pub uri: String,
+    /// The database; made when it is not there.
+    pub database: String,
+}
+
+impl fmt::Debug for Settings {
+    /// Without user and password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("uri", &redacted(&self.uri))
+            .field("database", &self.database)
+            .finish()
+    }
+}
+
+fn redacted(uri: &str) -> String {
+    let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
+    // A password may hold anything, but the hosts hold no `@`.
+    let (secret, hosts) = rest
+        .rsplit_once('@')
+        .map_or((false, rest), |(_, hosts)| (true, hosts));
+    let hosts = hosts.split('?').next().unwrap_or_default();
+    let secret = if secret { "***@" } else { "" };
+    format!("{scheme}://{secret}{hosts}")
+}
+
+/// How long an operation waits for a primary.
+const SELECTION: Duration = Duration::from_secs(3);
+
+pub(crate) struct MongoDb {
+    server: Arc<Server>,
+    collections: Vec<&'static str>,
+    committer: Committer,
+    outbox: Arc<MongoOutbox>,
+}
+
+impl MongoDb {
+    /// Asks nothing of the server; what is declared is made by whoever comes first.
+    pub(crate) async fn open(settings: &Settings, collections: &[Collection]) -> Result<Self, Error> {
+        schema::check(collections)?;
+        let mut options = ClientOptions::parse(&settings.uri).await.map_err(|error| {
+            // The driver's message may quote what it cannot read.
+            let kind = match *error.kind {
+                mongodb::error::ErrorKind::DnsResolve { .. } => "its host cannot be resolved",
+                _ => "it is not of the form mongodb://host:port/?replicaSet=name",
+            };
+            Error::other(format!(
+                "the address {} cannot be used: {kind}",
+                redacted(&settings.uri)
+            ))
+        })?;
+        options.app_name = Some(server::application(&settings.database));
+        options.server_selection_timeout.get_or_insert(SELECTION);
+        options.connect_timeout.get_or_insert(SELECTION);
+        options.write_concern = Some(commit::durable());
+        options.read_concern = Some(ReadConcern::majority());
+        options.selection_criteria = Some(SelectionCriteria::ReadPreference(
+            mongodb::options::ReadPreference::Primary,
+        ));
+        options.retry_writes = Some(true);
+        options.retry_reads = Some(true);
+        let client = Client::with_options(options).map_err(Error::other)?;
+        let server = Server::new(client.database(&settings.database), collections);
+        Ok(Self {
+            committer: Committer::begin(server.clone()),
+            outbox: Arc::new(MongoOutbox::new(server.clone())),
+            collections: collections.iter().map(|collection| collection.name).collect(),
+            server,
+        })
+    }
+
+    async fn known(&self, name: &str) -> Result<(), Error> {
+        if !self.collections.contains(&name) {
+            return Err(Error::other(format!(
+                "the collection `{name}` was not declared when the store was opened"
+            )));
+        }
+        self.server.declared().await
+    }
+
+    fn documents(&self, collection: Collection) -> mongodb::Collection<Document> {
+        self.server.database.collection(collection.name)
+    }
+
+    async fn find(
+        &self,
+        collection: Collection,
+        range: &Range,
+        limit: usize,
+    ) -> Result<Vec<Document>, Error> {
+        let documents = self.documents(collection);
+        let mut find = documents
+            .find(range.filter())
+            .hint(Hint::Keys(range.keys.clone()))
+            .sort(range.sort.clone())
+            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+            .batch_size(u32::try_from(limit + 1).unwrap_or(u32::MAX));
+        if let Some(min) = &range.min {
+            find = find.min(min.clone());
+        }
+        if let Some(max) = &range.max {
+            find = find.max(max.clone());
+        }
+        let found = tokio::time::timeout(OPERATION, async { find.await?.try_collect().await });
+        match found.await {
+            Ok(Ok(found)) => Ok(found),
+            // Nothing lies between them.
+            Ok(Err(error)) if failure::code(&error) == Some(MIN_NOT_BELOW_MAX) => Ok(Vec::new()),
+            Ok(Err(error)) => Err(failure::Failure::of(&error).into()),
+            Err(_) => Err(Error::Unavailable(
+                "mongodb: the query was not answered".to_owned(),
+            )),
+        }
+    }
+}
+
+/// The server refuses a range that ends where it begins, or before.
+const MIN_NOT_BELOW_MAX: i32 = 51_175;
+
+fn timing(operation: &'static str, collection: &'static str) -> Timing {
+    Timing::begin("mongodb", operation, collection)
+}
+
+/// Takes the document apart.
+fn decoded(collection: Collection, mut document: Document) -> Result<(Raw, String, Document), Error> {
+    let (Some(Bson::String(id)), Some(Bson::String(etag)), Some(Bson::Document(body))) = (
+        document.remove("_id"),
+        document.remove("etag"),
+        document.remove("body"),
+    ) else {
+        return Err(Error::other("a damaged document"));
+    };
+    let json = json::to_json(Bson::Document(body.clone()))?;
+    let value = (collection.decode_value)(json).map_err(Error::other)?;
+    let Ok(etag) = Etag::from_str(&etag);
+    Ok((Raw { value, etag }, id, body))
+}
+
+#[async_trait]
+impl Backend for MongoDb {
+    async fn get(&self, collection: Collection, id: &str) -> Result<Option<Raw>, Error> {
+        self.known(collection.name).await?;
+        let _timing = timing("get", collection.name);
+        let documents = self.documents(collection);
+        let found = within(OPERATION, async { documents.find_one(doc! { "_id": id }).await }).await?;
+        found
+            .map(|document| Ok(decoded(collection, document)?.0))
+            .transpose()
+    }
+
+    async fn query(&self, collection: Collection, query: Query) -> Result<RawPage, Error> {
+        let range = Range::of(collection, &query)?;
+        self.known(collection.name).await?;
+        let _timing = timing("query", collection.name);
+        let found = self.find(collection, &range, query.limit + 1).await?;
+        let more = found.len() > query.limit;
+        let (mut items, mut next_page_token) = (Vec::with_capacity(found.len()), None);
+        for document in found.into_iter().take(query.limit) {
+            let (raw, id, body) = decoded(collection, document)?;
+            items.push(raw);
+            if more && items.len() == query.limit {
+                let place = range.place(&id, &body)?;
+                next_page_token = Some(page_token::encode(collection.name, &query, &place)?);
+            }
+        }
+        Ok(RawPage {
+            items,
+            next_page_token,
+        })
+    }
+
+    async fn explain(&self, collection: Collection, query: Query) -> Result<String, Error> {
+        let range = Range::of(collection, &query)?;
+        self.known(collection.name).await?;
+        let mut find = doc! {
+            "find": collection.name,
+            "filter": range.filter(),
+            "hint": range.keys,
+            "sort": range.sort,
+            "limit": i64::try_from(query.limit + 1).unwrap_or(i64::MAX),
+        };
+        find.extend(range.min.map(|min| ("min".to_owned(), Bson::Document(min))));
+        find.extend(range.max.map(|max| ("max".to_owned(), Bson::Document(max))));
+        let command = doc! { "explain": find, "verbosity": "executionStats" };
+        let plan = within(OPERATION, async {
+            self.server.database.run_command(command).await
+        })
+        .await?;
+        Ok(plan.to_string())
+    }
+
+    async fn count(&self, collection: Collection, query: Query) -> Result<u64, Error> {
+        let range = Range::of(collection, &query)?;
+        self.known(collection.name).await?;
+        let _timing = timing("count", collection.name);
+        let documents = self.documents(collection);
+        let counted = within(OPERATION, async {
+            documents
+                .count_documents(range.matching())
+                .hint(Hint::Keys(range.keys.clone()))
+                .await
+        });
+        Ok(counted.await?)
+    }
+
+    async fn counter(&self, name: &str) -> Result<i64, Error> {
+        self.server.declared().await?;
+        let _timing = timing("counter", "");
+        let counters = self.server.database.collection::<Document>(schema::COUNTERS);
+        let found = within(OPERATION, async { counters.find_one(doc! { "_id": name }).await }).await?;
+        Ok(found.and_then(|found| found.get_i64("value").ok()).unwrap_or(0))
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<Committed, Error> {
+        for name in transaction.collections() {
+            self.known(name).await?;
+        }
+        self.server.declared().await?;
+        let _timing = timing("commit", transaction.collection());
+        let prepared = Prepared::of(transaction)?;
+        if prepared.ops.is_empty() || prepared.single {
+            single::commit(&self.server, prepared).await
+        } else {
+            self.committer.commit(prepared).await
+        }
+    }
+
+    async fn replay(&self, key: &Key) -> Result<Option<Vec<u8>>, Error> {
+        self.server.declared().await?;
+        let _timing = timing("replay", "");
+        let requests = self.server.database.collection::<Document>(schema::REQUESTS);
+        let id = plan::request_id(key);
+        let found = within(OPERATION, async { requests.find_one(doc! { "_id": id }).await }).await?;
+        let Some(found) = found.filter(|row| !server::is_old(row)) else {
+            return Ok(None);
+        };
+        let bytes = |name: &str| {
+            found
+                .get_binary_generic(name)
+                .map_err(|_| Error::other("a damaged row of a request"))
+        };
+        if *bytes("body")? != key.body {
+            return Err(Error::RequestIdReused);
+        }
+        Ok(Some(bytes("response")?.clone()))
+    }
+
+    async fn ready(&self) -> Result<(), String> {
+        self.server.declared().await.map_err(|error| error.to_string())?;
+        self.server
+            .ping()
+            .await
+            .map_err(|failure| Error::from(failure).to_string())
+    }
+
+    fn outbox(&self) -> Arc<dyn Outbox> {
+        self.outbox.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_of_an_address_has_no_password() {
+        let settings = Settings {
+            uri: "mongodb://user:p@ss@one:27017,two:27017/?replicaSet=rs0&authSource=admin".to_owned(),
+            database: "events".to_owned(),
+        };
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("p@ss") && !shown.contains("user"), "{shown}");
+        assert!(shown.contains("one:27017,two:27017"), "{shown}");
+    }
+}

@@ -1,0 +1,189 @@
+//! The database that the store is in, and what is asked of it beside documents.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use mongodb::Database;
+use mongodb::bson::{Bson, DateTime, Document, doc};
+use parking_lot::Mutex;
+use tokio::sync::{OnceCell, watch};
+use tokio::time::Instant;
+
+use super::failure::{Failure, OPERATION, within};
+use super::schema;
+use crate::{Collection, Error};
+
+/// How long making the indexes may take until somebody asks again. The server goes on with it meanwhile.
+const DECLARING: Duration = Duration::from_secs(8);
+/// How long a declaration that failed for good is not tried again.
+const REFUSED: Duration = Duration::from_secs(5);
+/// A transaction that nobody has gone on with for so long is of a process that is dead, or that stands still.
+const ABANDONED: Duration = Duration::from_secs(3);
+/// Before the name that processes of the project tell the server.
+const APPLICATION: &str = "marquee-";
+
+pub(super) struct Server {
+    pub(super) database: Database,
+    collections: Vec<Collection>,
+    declared: OnceCell<()>,
+    refused: Mutex<Option<(Instant, Error)>>,
+    /// Counts commits that publish.
+    publishes: watch::Sender<u64>,
+    /// When abandoned transactions were last looked for.
+    looked: Mutex<Option<Instant>>,
+}
+
+/// What the process calls itself.
+pub(super) fn application(database: &str) -> String {
+    format!("{APPLICATION}{database}")
+}
+
+impl Server {
+    pub(super) fn new(database: Database, collections: &[Collection]) -> Arc<Self> {
+        Arc::new(Self {
+            database,
+            collections: collections.to_vec(),
+            declared: OnceCell::new(),
+            refused: Mutex::new(None),
+            publishes: watch::Sender::new(0),
+            looked: Mutex::new(None),
+        })
+    }
+
+    /// Makes what is declared, once. Whoever is first does it; nothing is read or written before.
+    pub(super) async fn declared(&self) -> Result<(), Error> {
+        if self.declared.initialized() {
+            return Ok(());
+        }
+        if let Some((at, error)) = &*self.refused.lock()
+            && at.elapsed() < REFUSED
+        {
+            return Err(error.again());
+        }
+        let declaring = self.declared.get_or_try_init(|| async {
+            let declared = schema::declare(&self.database, &self.collections).await;
+            if let Err(error) = &declared
+                && !matches!(error, Error::Unavailable(_))
+            {
+                tracing::error!(%error, "the database cannot be laid out as declared");
+                *self.refused.lock() = Some((Instant::now(), error.again()));
+            }
+            declared
+        });
+        match tokio::time::timeout(DECLARING, declaring).await {
+            Ok(declared) => declared.map(drop),
+            Err(_) => Err(Error::Unavailable(
+                "mongodb: the indexes are still being made".to_owned(),
+            )),
+        }
+    }
+
+    pub(super) async fn ping(&self) -> Result<(), Failure> {
+        within(OPERATION, async {
+            self.database.run_command(doc! { "ping": 1 }).await
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Something was published.
+    pub(super) fn published(&self) {
+        self.publishes.send_modify(|commits| *commits += 1);
+    }
+
+    pub(super) fn publishes(&self) -> watch::Receiver<u64> {
+        self.publishes.subscribe()
+    }
+
+    /// What it means that there is a row for a request already; `None` when it was too old and is gone now.
+    pub(super) async fn remembered(&self, row: &Document) -> Option<Error> {
+        let requests = self.database.collection::<Document>(schema::REQUESTS);
+        let id = row.get("_id").cloned().unwrap_or(Bson::Null);
+        let until = Instant::now() + Duration::from_secs(1);
+        loop {
+            let found = within(OPERATION, async {
+                requests.find_one(doc! { "_id": id.clone() }).await
+            })
+            .await;
+            match found {
+                Ok(Some(known)) if is_old(&known) => {
+                    let old = doc! { "_id": id, "made": known.get("made").cloned() };
+                    let gone = within(OPERATION, async { requests.delete_one(old).await }).await;
+                    return gone.err().map(Error::from);
+                }
+                Ok(Some(known)) if known.get("body") != row.get("body") => {
+                    return Some(Error::RequestIdReused);
+                }
+                Ok(Some(_)) => return Some(Error::RequestInProgress),
+                // The other transaction is committed, but the majority does not have it yet.
+                Ok(None) if Instant::now() < until => tokio::time::sleep(Duration::from_millis(2)).await,
+                Ok(None) => return Some(Error::RequestInProgress),
+                Err(failure) => return Some(failure.into()),
+            }
+        }
+    }
+
+    /// Ends transactions that a process left open when it was killed. The server would hold their documents for a
+    /// minute, in which whoever writes the same ones meets a conflict. To a process that only stood still it is as if
+    /// the server had ended the transaction: it tries again.
+    pub(super) async fn end_abandoned(&self, conflicting_since: Instant) {
+        if conflicting_since.elapsed() < ABANDONED / 3 {
+            return;
+        }
+        {
+            let mut looked = self.looked.lock();
+            if looked.is_some_and(|at| at.elapsed() < ABANDONED / 3) {
+                return;
+            }
+            *looked = Some(Instant::now());
+        }
+        match self.abandoned().await {
+            Ok(sessions) if sessions.is_empty() => {}
+            Ok(sessions) => {
+                tracing::info!(
+                    sessions = sessions.len(),
+                    "ending transactions that a dead process left open"
+                );
+                let end = doc! { "killSessions": sessions };
+                let ended = within(OPERATION, async { self.database.run_command(end).await }).await;
+                if let Err(failure) = ended {
+                    tracing::warn!(?failure, "cannot end abandoned transactions");
+                }
+            }
+            Err(failure) => tracing::warn!(?failure, "cannot look for abandoned transactions"),
+        }
+    }
+
+    async fn abandoned(&self) -> Result<Vec<Bson>, Failure> {
+        let idle = i64::try_from(ABANDONED.as_micros()).unwrap_or(i64::MAX);
+        let pipeline = [
+            doc! { "$currentOp": { "idleSessions": true, "allUsers": false } },
+            doc! { "$match": {
+                "type": "idleSession",
+                "appName": application(self.database.name()),
+                "transaction.timeInactiveMicros": { "$gt": idle },
+            } },
+            doc! { "$project": { "lsid": 1 } },
+        ];
+        let admin = self.database.client().database("admin");
+        let found: Vec<Document> = within(OPERATION, async {
+            admin.aggregate(pipeline).await?.try_collect().await
+        })
+        .await?;
+        Ok(found
+            .into_iter()
+            .filter_map(|mut session| {
+                let id = session.get_document_mut("lsid").ok()?.remove("id")?;
+                Some(Bson::from(doc! { "id": id }))
+            })
+            .collect())
+    }
+}
+
+/// Whether the answer is too old to be given out; the server deletes such rows, but not at once.
+pub(super) fn is_old(row: &Document) -> bool {
+    let made = row.get_datetime("made").map_or(0, |made| made.timestamp_millis());
+    let kept = i64::try_from(schema::REMEMBERED.as_millis()).unwrap_or(i64::MAX);
+    DateTime::now().timestamp_millis() - made >= kept
+}
