@@ -77,6 +77,16 @@ pub enum Error {
         /// The last lines of it.
         output: String,
     },
+    /// The server of that folder runs already, and somebody else's.
+    #[error("{backend} runs already in {} (process {pid})", data.display())]
+    Runs {
+        /// The server.
+        backend: Backend,
+        /// Its process.
+        pid: u32,
+        /// The server's folder.
+        data: PathBuf,
+    },
     /// A port that the server's data is bound to is taken.
     #[error("port {port}, which the data in {} is bound to, is taken by another process", data.display())]
     PortTaken {

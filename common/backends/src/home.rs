@@ -48,8 +48,11 @@ impl Home {
     }
 }
 
-/// `marquee` in the user's cache folder.
-pub(crate) fn cache() -> Result<PathBuf> {
+/// The project's folder in the user's cache folder.
+///
+/// # Errors
+/// When the environment names no home folder.
+pub fn cache() -> Result<PathBuf> {
     let set = |name| {
         std::env::var_os(name)
             .map(PathBuf::from)

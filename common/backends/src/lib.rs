@@ -32,7 +32,7 @@ mod wire;
 use serde::{Deserialize, Serialize};
 
 pub use error::Error;
-pub use home::Home;
+pub use home::{Home, cache};
 pub use install::install;
 pub use record::Record;
 pub use server::{Server, purge};

@@ -27,6 +27,11 @@ impl Process {
         (process.started == started).then_some(process)
     }
 
+    /// When whatever runs under that pid was started.
+    pub(crate) fn start_of(pid: u32) -> Option<u64> {
+        Stat::read(pid).map(|stat| stat.started)
+    }
+
     /// Whatever runs under that pid.
     fn open(pid: u32) -> Option<Process> {
         // The handle first: the start time that is read afterwards is then of the process that the handle holds, or of a

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::place::{self, Place};
 use crate::process::Process;
-use crate::record::{self, Record};
+use crate::record::{self, Kept, Record};
 use crate::{Backend, Error, Home, Result, elasticsearch, files, kafka, mongodb, ports, postgres};
 
 /// How long a server may take until it answers: a cold machine that is busy compiling, not what it needs.
@@ -36,12 +36,17 @@ impl Server {
     /// Starts a server whose data is in a folder of its name in `data`. What is there is kept, with its ports; a new
     /// server takes free ports. Returns when it really answers.
     ///
+    /// One that still runs there because the process that was to end it was killed is taken over.
+    ///
     /// # Errors
     /// Not installed, its ports taken, or no answer in time: then with the end of its log.
     pub fn start(home: &Home, backend: Backend, data: &Path) -> Result<Server> {
         files::make(data)?;
         let _alone = files::lock(&data.join(format!(".{backend}.lock")))?;
         let mut place = Place::open(home, backend, data)?;
+        if let Some(server) = left_behind(&place)? {
+            return Ok(server);
+        }
         let process = if place.kept() {
             start_again(&place)?
         } else {
@@ -142,6 +147,9 @@ impl Server {
             self.stop()?;
         }
         self.process = start_again(&self.place)?;
+        if !self.ours {
+            Kept::write(self.record(), false)?;
+        }
         Ok(())
     }
 
@@ -159,24 +167,16 @@ impl Server {
     #[must_use]
     pub fn detach(mut self) -> Record {
         self.ours = false;
-        self.record()
+        let record = self.record();
+        // Not written, it is taken for one whose owner was killed, which does no harm to it.
+        let _ = Kept::write(record.clone(), false);
+        record
     }
 
     /// What [`Server::detach`] returns.
     #[must_use]
     pub fn record(&self) -> Record {
-        Record {
-            backend: self.backend(),
-            version: self.place.version.clone(),
-            address: self.address(),
-            pid: self.process.pid(),
-            started: self.process.started(),
-            boot: record::boot(),
-            ports: self.place.ports.clone(),
-            data: self.place.given.clone(),
-            place: self.place.data.clone(),
-            home: self.place.home.folder().to_owned(),
-        }
+        record_of(&self.place, &self.process)
     }
 
     pub(crate) fn attach(record: &Record) -> Option<Server> {
@@ -201,6 +201,50 @@ impl Drop for Server {
     }
 }
 
+fn record_of(place: &Place, process: &Process) -> Record {
+    Record {
+        backend: place.backend,
+        version: place.version.clone(),
+        address: address(place),
+        pid: process.pid(),
+        started: process.started(),
+        boot: record::boot(),
+        ports: place.ports.clone(),
+        data: place.given.clone(),
+        place: place.data.clone(),
+        home: place.home.folder().to_owned(),
+    }
+}
+
+/// A server that still runs in this place. It is ours when the process that was to end it is gone.
+fn left_behind(place: &Place) -> Result<Option<Server>> {
+    let Some(kept) = Kept::read(&place.data).filter(Kept::runs) else {
+        return Ok(None);
+    };
+    let runs = Error::Runs {
+        backend: place.backend,
+        pid: kept.record.pid,
+        data: place.data.clone(),
+    };
+    if !kept.orphan() {
+        return Err(runs);
+    }
+    let Some(process) = Process::find(kept.record.pid, kept.record.started) else {
+        return Ok(None);
+    };
+    let mut server = Server {
+        place: place.clone(),
+        process,
+        ours: true,
+    };
+    if place.kept() && server.answers().is_ok() {
+        Kept::write(server.record(), true)?;
+        return Ok(Some(server));
+    }
+    server.kill();
+    Ok(None)
+}
+
 /// Makes the data and starts it for the first time. Between the choice of a port and the server's own bind somebody else
 /// may take it; then others are chosen.
 fn start_new(place: &mut Place) -> Result<Process> {
@@ -210,8 +254,11 @@ fn start_new(place: &mut Place) -> Result<Process> {
         place.clear()?;
         prepare(place)?;
         match start(place) {
-            Ok(process) => {
-                place.keep()?;
+            Ok(mut process) => {
+                if let Err(error) = place.keep() {
+                    process.kill();
+                    return Err(error);
+                }
                 return Ok(process);
             }
             Err(Error::Ended { output, .. }) if choice < CHOICES && port_was_taken(&output) => choice += 1,
@@ -275,6 +322,10 @@ fn start(place: &Place) -> Result<Process> {
             return Err(ended(status));
         }
     };
+    if let Err(error) = Kept::write(record_of(place, &process), true) {
+        process.kill();
+        return Err(error);
+    }
     let limit = Instant::now() + START;
     loop {
         if !process.running() {

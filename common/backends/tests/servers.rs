@@ -4,7 +4,7 @@ mod probe;
 
 use std::time::{Duration, Instant};
 
-use marquee_backends::{Backend, Home, Server, install};
+use marquee_backends::{Backend, Home, Record, Server, install};
 
 /// A server that is installed, started in a folder of its own, and says how long that took.
 fn server(backend: Backend) -> (Server, tempfile::TempDir) {
@@ -116,6 +116,46 @@ fn a_detached_server_goes_on_without_us_until_somebody_stops_it() {
     // Its data and ports are where they were.
     let again = Server::start(&Home::default().unwrap(), Backend::MongoDb, data.path()).unwrap();
     assert_eq!(again.address(), record.address);
+}
+
+#[test]
+#[ignore = "needs servers"]
+fn a_server_is_started_once_in_a_folder() {
+    let (server, data) = server(Backend::MongoDb);
+    let error = Server::start(&Home::default().unwrap(), Backend::MongoDb, data.path())
+        .err()
+        .map(|error| error.to_string())
+        .unwrap();
+    assert!(error.contains(&format!("process {}", server.pid())), "{error}");
+    assert_eq!(
+        Record::running(data.path(), Backend::MongoDb),
+        Some(server.record())
+    );
+}
+
+#[test]
+#[ignore = "needs servers"]
+fn a_server_whose_starter_was_killed_is_taken_over() {
+    const FOLDER: &str = "MARQUEE_SERVERS_LEFT_BEHIND";
+    if let Some(folder) = std::env::var_os(FOLDER) {
+        // In a process of its own, by the code below.
+        let _server = Server::start(&Home::default().unwrap(), Backend::MongoDb, folder.as_ref()).unwrap();
+        std::process::abort();
+    }
+    let (mut server, data) = server(Backend::MongoDb);
+    server.stop().unwrap();
+    let name = "a_server_whose_starter_was_killed_is_taken_over";
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--ignored"])
+        .env(FOLDER, data.path())
+        .stdout(std::process::Stdio::null())
+        .status();
+    assert!(!status.unwrap().success());
+    let left = Record::running(data.path(), Backend::MongoDb).expect("nobody has ended it");
+    let taken = Server::start(&Home::default().unwrap(), Backend::MongoDb, data.path()).unwrap();
+    assert_eq!(taken.pid(), left.pid);
+    drop(taken);
+    assert_eq!(Record::running(data.path(), Backend::MongoDb), None);
 }
 
 #[test]
