@@ -214,6 +214,29 @@ impl Document {
     pub fn replaces(&self, present: Option<&Self>) -> bool {
         present.is_none_or(|present| self.version() >= present.version())
     }
+
+    /// `self` in the place of `present`, with the newer channel of both; `None` when `present` is newer. Joining again, or
+    /// in another order, comes to the same.
+    #[must_use]
+    pub fn join(&self, present: Option<&Self>) -> Option<Self> {
+        if !self.replaces(present) {
+            return None;
+        }
+        let mut joined = self.clone();
+        if let (Self::Event(event), Some(Self::Event(present))) = (&mut joined, present) {
+            event.take_channel(&present.channel);
+        }
+        Some(joined)
+    }
+}
+
+impl EventDocument {
+    /// Takes the channel's newer version over, if it shows on the event.
+    pub fn take_channel(&mut self, channel: &ChannelDocument) {
+        if channel.version > self.channel.version && !self.channel.lends_the_same(channel) {
+            self.channel = channel.clone();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,40 @@
 //! What every store has to do. The macro owns the one list of cases and makes a test of each for an adapter.
 
+use std::future::Future;
+
 use jiff::Timestamp;
 
 use super::{Batch, Positions, Store};
 use crate::domain::{ChannelDocument, Document, EventDocument, Filter, Kind, Prefix, Query, State, Version};
 
 mod keeping;
+mod together;
 
 pub(crate) use keeping::*;
+pub(crate) use together::*;
 
-/// Tests of every case. The block makes a fresh store and something that is kept until the test is over.
+/// A store of its own for one test.
+pub(crate) trait Fixture: Sized {
+    /// The adapter.
+    type Store: Store + Clone;
+
+    /// An empty one.
+    fn start() -> impl Future<Output = Self>;
+
+    /// The store.
+    fn store(&self) -> &Self::Store;
+
+    /// Another writer of the same index: another process where there may be one, else another task.
+    fn another(&self) -> Self::Store;
+
+    /// The process ends and starts again.
+    fn reopen(&mut self);
+}
+
+/// Tests of every case for one adapter, perhaps ignored with a reason.
 macro_rules! suite {
-    ($open:block) => {
-        crate::store::suite::cases! { $open,
+    ($fixture:ty $(, ignore = $reason:literal)?) => {
+        crate::store::suite::cases! { $fixture, [$($reason)?], store(),
             a_word_finds_what_has_it,
             case_and_accents_do_not_matter,
             one_mistake_is_forgiven_from_four_characters_and_two_from_eight,
@@ -41,23 +63,51 @@ macro_rules! suite {
             a_mistaken_prefix_is_forgiven_from_four_characters,
             suggestions_complete_channels,
             the_matched_text_is_shown_escaped_and_marked,
+            a_query_of_many_long_words_is_answered,
+            a_batch_applied_again_changes_nothing,
+        }
+        crate::store::suite::cases! { $fixture, [$($reason)?], whole(),
+            two_writers_of_different_partitions_lose_nothing,
+            the_newest_version_wins_whichever_of_two_writers_has_it,
+            an_event_and_its_renamed_channel_meet_when_two_writers_bring_them_at_once,
+            pages_are_stable_while_another_writer_is_at_work,
+            documents_and_positions_survive_a_restart,
+            a_new_index_is_searched_when_it_is_promoted_and_not_before,
+            no_search_comes_back_empty_while_the_index_is_rebuilt,
+            a_second_rebuild_changes_nothing_while_one_goes_on,
+            an_index_that_is_being_filled_goes_on_after_a_restart,
+            clearing_forgets_the_index_that_is_being_filled_too,
+            an_index_without_a_rebuild_stays_as_it_is,
         }
     };
 }
 
 macro_rules! cases {
-    ($open:block, $($case:ident,)+) => {
-        $(
-            #[tokio::test]
-            async fn $case() {
-                let (store, _kept) = $open;
-                crate::store::suite::$case(&store).await;
-            }
-        )+
+    ($fixture:ty, $ignore:tt, $of:ident(), $($case:ident,)+) => {
+        $( crate::store::suite::case! { $fixture, $ignore, $of, $case } )+
     };
 }
 
-pub(crate) use {cases, suite};
+macro_rules! case {
+    ($fixture:ty, [$($reason:literal)?], store, $case:ident) => {
+        #[tokio::test(flavor = "multi_thread")]
+        $(#[ignore = $reason])?
+        async fn $case() {
+            let fixture = <$fixture as crate::store::suite::Fixture>::start().await;
+            crate::store::suite::$case(crate::store::suite::Fixture::store(&fixture)).await;
+        }
+    };
+    ($fixture:ty, [$($reason:literal)?], whole, $case:ident) => {
+        #[tokio::test(flavor = "multi_thread")]
+        $(#[ignore = $reason])?
+        async fn $case() {
+            let mut fixture = <$fixture as crate::store::suite::Fixture>::start().await;
+            crate::store::suite::$case(&mut fixture).await;
+        }
+    };
+}
+
+pub(crate) use {case, cases, suite};
 
 /// A channel.
 pub(crate) fn channel(id: &str, display_name: &str) -> ChannelDocument {
@@ -72,7 +122,7 @@ pub(crate) fn channel(id: &str, display_name: &str) -> ChannelDocument {
     }
 }
 
-fn event(id: &str, title: &str) -> EventDocument {
+pub(crate) fn event(id: &str, title: &str) -> EventDocument {
     EventDocument {
         name: format!("channels/c/events/{id}"),
         title: title.into(),
@@ -100,7 +150,7 @@ fn in_state(id: &str, title: &str, state: State) -> Document {
     })
 }
 
-async fn put(store: &impl Store, documents: impl IntoIterator<Item = Document>) {
+pub(crate) async fn put(store: &impl Store, documents: impl IntoIterator<Item = Document>) {
     let documents = documents.into_iter().collect();
     store
         .apply(Batch {
@@ -132,7 +182,7 @@ pub(crate) async fn names(store: &impl Store, text: &str) -> Vec<String> {
     find(store, &query(text)).await
 }
 
-async fn ids(store: &impl Store, text: &str) -> Vec<String> {
+pub(crate) async fn ids(store: &impl Store, text: &str) -> Vec<String> {
     names(store, text)
         .await
         .into_iter()
@@ -429,4 +479,15 @@ pub(crate) async fn the_matched_text_is_shown_escaped_and_marked(store: &impl St
         page.hits[0].snippet,
         "Rock &amp; &lt;b&gt;<em>jazz</em>&lt;/b&gt;"
     );
+}
+
+pub(crate) async fn a_query_of_many_long_words_is_answered(store: &impl Store) {
+    put(store, [concert("e1", "Jazz")]).await;
+    let text: Vec<_> = (10..34).map(|n| format!("symphonieorchester{n}")).collect();
+    assert!(ids(store, &text.join(" ")).await.is_empty());
+    let mut one = event("e2", &text.join(" "));
+    one.description = text.join(", ");
+    put(store, [Document::Event(one)]).await;
+    assert_eq!(ids(store, &text.join(" ")).await, ["e2"]);
+    assert_eq!(suggested(store, &text.join(" ")).await, [text.join(" ")]);
 }

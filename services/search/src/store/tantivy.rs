@@ -6,9 +6,9 @@
 
 mod best;
 mod folder;
+mod generations;
 mod matching;
 mod schema;
-mod stems;
 #[cfg(test)]
 mod tests;
 
@@ -24,18 +24,20 @@ use tantivy::schema::IndexRecordOption;
 use tantivy::{Index, IndexReader, IndexWriter, Searcher, TantivyDocument, TantivyError, Term};
 
 use self::best::Best;
+use self::generations::Generations;
 use self::schema::Fields;
-use super::{Batch, Error, Hit, Page, Positions, Store, Suggestion};
-use crate::domain::snippet::{Matcher, snippet};
+use super::showing::shown;
+use super::{Batch, Error, Followed, Hit, Page, Positions, Store, Suggestion};
 use crate::domain::words::key;
 use crate::domain::{ChannelDocument, Cursor, Document, EventDocument, Prefix, Query};
 
 /// The embedded store.
 #[derive(Clone)]
 pub struct Tantivy {
-    inner: Arc<Inner>,
+    generations: Arc<Mutex<Generations>>,
 }
 
+/// One index.
 struct Inner {
     reader: IndexReader,
     fields: Fields,
@@ -60,6 +62,102 @@ impl Tantivy {
     /// # Errors
     /// [`Error::Locked`] when another process has it, [`Error::Unavailable`] when the folder cannot be used.
     pub fn open(folder: &Path) -> Result<Self, Error> {
+        let generations = Generations::open(folder)?;
+        Ok(Self {
+            generations: Arc::new(Mutex::new(generations)),
+        })
+    }
+
+    /// Works on the index that is searched.
+    async fn searched<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = self.generations.lock().searched();
+        blocking(move || work(&inner)).await
+    }
+
+    /// Works on the index that is written.
+    async fn written<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let inner = self.generations.lock().written();
+        blocking(move || work(&inner)).await
+    }
+
+    /// Changes which indices there are.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Generations) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let generations = self.generations.clone();
+        blocking(move || work(&mut generations.lock())).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(stopped) => Err(Error::Other(stopped.to_string())),
+    }
+}
+
+#[async_trait]
+impl Store for Tantivy {
+    fn system(&self) -> &'static str {
+        "tantivy"
+    }
+
+    async fn apply(&self, batch: Batch) -> Result<(), Error> {
+        self.written(move |inner| inner.apply(batch)).await
+    }
+
+    async fn positions(&self) -> Result<Positions, Error> {
+        self.written(|inner| Ok(inner.writer.lock().positions.clone()))
+            .await
+    }
+
+    async fn clear(&self) -> Result<(), Error> {
+        self.change(|generations| {
+            generations.forget_next();
+            generations.searched().clear()
+        })
+        .await
+    }
+
+    async fn rebuild(&self) -> Result<(), Error> {
+        self.change(Generations::begin).await
+    }
+
+    async fn follow(&self) -> Result<Followed, Error> {
+        Ok(self.generations.lock().follow())
+    }
+
+    async fn promote(&self) -> Result<(), Error> {
+        self.change(Generations::promote).await
+    }
+
+    async fn ready(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    async fn search(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Error> {
+        let query = query.clone();
+        self.searched(move |inner| inner.search(&query, after, limit))
+            .await
+    }
+
+    async fn suggest(&self, prefix: &Prefix, limit: usize) -> Result<Vec<Suggestion>, Error> {
+        let prefix = prefix.clone();
+        self.searched(move |inner| inner.suggest(&prefix, limit)).await
+    }
+}
+
+impl Inner {
+    fn open(folder: &Path) -> Result<Self, Error> {
         let (index, fields) = folder::open(folder)?;
         let writer = schema::writer(&index).map_err(|error| match error {
             TantivyError::LockFailure(..) => Error::Locked(folder.display().to_string()),
@@ -67,59 +165,18 @@ impl Tantivy {
         })?;
         let positions = positions(&index)?;
         Ok(Self {
-            inner: Arc::new(Inner {
-                reader: schema::reader(&index)?,
-                fields,
-                writer: Mutex::new(Writing { writer, positions }),
-            }),
+            reader: schema::reader(&index)?,
+            fields,
+            writer: Mutex::new(Writing { writer, positions }),
         })
     }
 
-    async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Inner) -> Result<T, Error> + Send + 'static,
-    ) -> Result<T, Error> {
-        let inner = self.inner.clone();
-        match tokio::task::spawn_blocking(move || work(&inner)).await {
-            Ok(done) => done,
-            Err(stopped) => Err(Error::Other(stopped.to_string())),
-        }
-    }
-}
-
-#[async_trait]
-impl Store for Tantivy {
-    async fn apply(&self, batch: Batch) -> Result<(), Error> {
-        self.blocking(move |inner| inner.apply(batch)).await
+    fn clear(&self) -> Result<(), Error> {
+        let mut writing = self.writer.lock();
+        writing.writer.delete_all_documents()?;
+        self.commit(&mut writing, Positions::new())
     }
 
-    async fn positions(&self) -> Result<Positions, Error> {
-        self.blocking(|inner| Ok(inner.writer.lock().positions.clone()))
-            .await
-    }
-
-    async fn clear(&self) -> Result<(), Error> {
-        self.blocking(|inner| {
-            let mut writing = inner.writer.lock();
-            writing.writer.delete_all_documents()?;
-            inner.commit(&mut writing, Positions::new())
-        })
-        .await
-    }
-
-    async fn search(&self, query: &Query, after: Option<Cursor>, limit: usize) -> Result<Page, Error> {
-        let query = query.clone();
-        self.blocking(move |inner| inner.search(&query, after, limit))
-            .await
-    }
-
-    async fn suggest(&self, prefix: &Prefix, limit: usize) -> Result<Vec<Suggestion>, Error> {
-        let prefix = prefix.clone();
-        self.blocking(move |inner| inner.suggest(&prefix, limit)).await
-    }
-}
-
-impl Inner {
     fn apply(&self, batch: Batch) -> Result<(), Error> {
         let mut writing = self.writer.lock();
         let mut positions = writing.positions.clone();
@@ -268,31 +325,11 @@ impl Inner {
             &matching::search(&self.fields, query),
             &Best::new(limit + 1, after),
         )?;
-        let terms = query.terms();
-        let matcher = Matcher {
-            terms: &terms,
-            last_is_open: query.last_is_open(),
-            stem: &stems::english,
-        };
         let more = found.places.len() > limit;
         let mut hits = Vec::with_capacity(limit.min(found.places.len()));
         for place in found.places.into_iter().take(limit) {
             let document = self.document(&searcher, place.address)?;
-            let snippet = {
-                let labels = document.labels().join(", ");
-                let channel = document.channel();
-                let by = format!("{} @{}", channel.display_name, channel.handle);
-                snippet(
-                    &[
-                        document.title(),
-                        document.description(),
-                        &labels,
-                        &by,
-                        document.title(),
-                    ],
-                    &matcher,
-                )
-            };
+            let snippet = shown(&document, query);
             hits.push(Hit {
                 document,
                 score: place.score,

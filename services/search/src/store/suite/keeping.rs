@@ -128,3 +128,26 @@ pub(crate) async fn a_cleared_store_is_empty(store: &impl Store) {
     assert!(ids(store, "").await.is_empty());
     assert!(store.positions().await.unwrap().is_empty());
 }
+
+pub(crate) async fn a_batch_applied_again_changes_nothing(store: &impl Store) {
+    let renamed = ChannelDocument {
+        version: Version(2),
+        ..channel("c", "Red Hall")
+    };
+    let batch = Batch {
+        documents: vec![
+            concert("e1", "Monday"),
+            Document::Channel(channel("c", "Blue Room")),
+            Document::Channel(renamed),
+            in_state("e2", "Tuesday", State::Live),
+        ],
+        positions: Positions::from([(("t".to_owned(), 0), 5)]),
+    };
+    store.apply(batch.clone()).await.unwrap();
+    let query = query("red hall");
+    let before = store.search(&query, None, 10).await.unwrap();
+    assert_eq!(before.total, 3);
+    store.apply(batch.clone()).await.unwrap();
+    assert_eq!(store.search(&query, None, 10).await.unwrap(), before);
+    assert_eq!(store.positions().await.unwrap(), batch.positions);
+}

@@ -14,11 +14,11 @@ use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DateTime, Term};
 
 use super::schema::Fields;
-use super::stems;
 use crate::domain::distance::forgiven;
 use crate::domain::fold::fold;
 use crate::domain::words::key;
 use crate::domain::{Filter, Kind, Prefix, Query, State};
+use crate::store::stems;
 
 type Clause = (Occur, Box<dyn IndexQuery>);
 

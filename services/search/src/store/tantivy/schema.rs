@@ -7,10 +7,10 @@ use tantivy::schema::{
 use tantivy::{DateTime, Index, IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError};
 
 use super::super::Error;
-use super::stems;
 use crate::domain::Document;
 use crate::domain::fold::fold;
 use crate::domain::words::{key, terms};
+use crate::store::stems;
 
 /// Goes up with every change to the schema or to how texts are cut: an index of another number is built anew.
 pub(super) const VERSION: u32 = 1;
