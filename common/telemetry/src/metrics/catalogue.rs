@@ -100,7 +100,7 @@ pub const METRICS: &[Described] = &[
     ),
     counter(
         "messaging_client_consumed_messages_total",
-        "Messages that were handled or went to the dead letters",
+        "Messages that came to consumers",
     ),
     counter(
         "marquee_consumer_retries_total",
@@ -112,7 +112,7 @@ pub const METRICS: &[Described] = &[
     ),
     gauge(
         "marquee_consumer_lag_messages",
-        "Messages of a partition that the group has not handled yet",
+        "Messages that the group has before it, in the partitions of this process",
     ),
     gauge(
         "marquee_outbox_depth_messages",
@@ -200,6 +200,10 @@ pub const METRICS: &[Described] = &[
     counter(
         "analytics_playback_produced_total",
         "Playback messages that were there to be handled",
+    ),
+    counter(
+        "analytics_store_retries_total",
+        "Transactions that were made again since another replica came between",
     ),
     counter(
         "analytics_swept_sessions_total",
