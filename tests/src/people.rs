@@ -20,7 +20,7 @@ use marquee_proto::video_ingest::v1::CreateStreamKeyRequest;
 use marquee_proto::video_ingest::v1::live_stream_service_client::LiveStreamServiceClient;
 use marquee_proto::video_ingest::v1::recording_service_client::RecordingServiceClient;
 use marquee_proto::video_ingest::v1::stream_key_service_client::StreamKeyServiceClient;
-use marquee_testkit::{Marquee, Person};
+use marquee_testkit::{Marquee, Person, Ready};
 use tonic::Streaming;
 use tonic::transport::Channel as Transport;
 
@@ -79,8 +79,13 @@ clients! {
 impl Api {
     /// Connects to a running Marquee.
     pub async fn of(marquee: &Marquee) -> Result<Self> {
+        Self::at(&marquee.ready).await
+    }
+
+    /// Connects to what is at that place.
+    pub async fn at(place: &Ready) -> Result<Self> {
         Ok(Self {
-            transport: marquee.channel().await?,
+            transport: Transport::from_shared(place.grpc.clone())?.connect().await?,
         })
     }
 

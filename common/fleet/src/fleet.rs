@@ -84,6 +84,7 @@ pub struct Fleet {
     backends: BTreeMap<Backend, Server>,
     gateway: Gateway,
     folder: PathBuf,
+    otlp: String,
 }
 
 impl Fleet {
@@ -167,6 +168,7 @@ impl Fleet {
             backends,
             gateway,
             folder: folder.clone(),
+            otlp: options.otlp.clone().unwrap_or_default(),
         })
     }
 
@@ -204,6 +206,29 @@ impl Fleet {
     /// Where everything is kept.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Where everything is, for programs; the same names as in the ready file of `marquee up`.
+    pub fn places(&self) -> serde_json::Value {
+        let gateway = self.gateway;
+        let at = |scheme: &str, port: u16| format!("{scheme}://127.0.0.1:{port}");
+        let services: BTreeMap<_, _> = self
+            .services
+            .iter()
+            .map(|(kind, process)| (kind.name(), format!("http://{}", process.address())))
+            .collect();
+        serde_json::json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "pages": at("http", gateway.http),
+            "rest": at("http", gateway.http),
+            "grpc": at("http", gateway.grpc),
+            "https": at("https", gateway.https),
+            "rtmp": format!("{}/live", at("rtmp", gateway.rtmp)),
+            "rtmps": format!("{}/live", at("rtmps", gateway.rtmps)),
+            "otlp": self.otlp,
+            "folder": self.folder,
+            "services": services,
+        })
     }
 
     /// One of the six processes.

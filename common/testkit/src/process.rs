@@ -8,7 +8,6 @@ use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use tonic::Request;
-use tonic::transport::Channel;
 
 use crate::wait_for;
 
@@ -24,7 +23,23 @@ pub struct Ready {
     pub rest: String,
     pub grpc: String,
     pub rtmp: String,
+    #[serde(default)]
     pub metrics: String,
+    /// Of a fleet: where everything is over TLS.
+    #[serde(default)]
+    pub https: String,
+    /// Of a fleet: RTMP over TLS.
+    #[serde(default)]
+    pub rtmps: String,
+    /// Of a fleet: where its traces are sent, host and port.
+    #[serde(default)]
+    pub otlp: String,
+    /// Of a fleet: its folder.
+    #[serde(default)]
+    pub folder: PathBuf,
+    /// Of a fleet: the addresses of its services, behind the gateway.
+    #[serde(default)]
+    pub services: std::collections::BTreeMap<String, String>,
     pub stream_key: Option<String>,
     pub publish_url: Option<String>,
     pub playlist_url: Option<String>,
@@ -32,6 +47,20 @@ pub struct Ready {
     pub event: Option<String>,
     pub creator: Option<Person>,
     pub viewer: Option<Person>,
+}
+
+impl Ready {
+    /// The fleet that `cargo xtask test --backends` has started.
+    ///
+    /// # Panics
+    /// When it has not.
+    #[expect(clippy::expect_used, reason = "a test without its fleet must fail")]
+    pub fn of_fleet() -> Self {
+        let file = std::env::var("MARQUEE_TEST_FLEET")
+            .expect("MARQUEE_TEST_FLEET is not set: run `cargo xtask test --backends`");
+        let bytes = std::fs::read(&file).expect(&file);
+        serde_json::from_slice(&bytes).expect(&file)
+    }
 }
 
 /// Somebody who is signed in.
@@ -97,14 +126,6 @@ impl Marquee {
             folder,
             options,
         })
-    }
-
-    /// A gRPC connection.
-    ///
-    /// # Errors
-    /// When it cannot be made.
-    pub async fn channel(&self) -> Result<Channel> {
-        Ok(Channel::from_shared(self.ready.grpc.clone())?.connect().await?)
     }
 
     /// The data folder.
