@@ -1,6 +1,7 @@
 //! Groups of options that binaries flatten: one per thing that a process talks to.
 
 mod check;
+mod hosts;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -87,6 +88,9 @@ pub struct ElasticsearchArgs {
     /// Beginning of the names of all indices and aliases
     #[arg(long, value_name = "NAME", default_value = "marquee", value_parser = check::index_prefix)]
     pub elasticsearch_index_prefix: String,
+    /// Copies of each index beside the first; on one node there is no place for any
+    #[arg(long, value_name = "COUNT", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=10))]
+    pub elasticsearch_replicas: u32,
     /// API key in its encoded form, or file:PATH
     #[arg(long, value_name = "KEY", conflicts_with = "elasticsearch_username")]
     pub elasticsearch_api_key: Option<Secret>,

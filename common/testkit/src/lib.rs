@@ -3,6 +3,7 @@
 //! Nothing here stands in for a part of Marquee: [`Marquee`] is the binary that users run, [`ffmpeg`] and [`browser`]
 //! are the programs they use.
 
+mod binary;
 pub mod browser;
 pub mod ffmpeg;
 pub mod http;
@@ -11,5 +12,6 @@ pub mod otlp;
 mod process;
 mod wait;
 
+pub use binary::{Binary, Listens};
 pub use process::{Marquee, Person, Ready};
 pub use wait::{wait_for, wait_until};

@@ -1,5 +1,7 @@
 //! A collector for OTLP over gRPC that keeps what it gets, for tests to look at.
 
+pub mod story;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::SocketAddr;

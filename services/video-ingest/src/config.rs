@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use marquee_config::TrustedProxies;
 use marquee_documents::Location;
 
 /// Settings of the service. [`Config::new`] gives the defaults.
@@ -15,6 +16,8 @@ pub struct Config {
     pub store: Location,
     /// Where encoders connect.
     pub rtmp: SocketAddr,
+    /// From whom connections begin with a PROXY protocol header that tells the encoder's address.
+    pub trusted_proxies: TrustedProxies,
     /// How long a stream waits for its encoder to come back before it ends.
     pub reconnect_grace: Duration,
     /// How long a second encoder with the same key waits for the first one to show that it is alive.
@@ -37,6 +40,7 @@ impl Config {
             store: Location::Sqlite(data.join("video-ingest.db")),
             data,
             rtmp,
+            trusted_proxies: TrustedProxies::default(),
             reconnect_grace: Duration::from_secs(30),
             takeover_wait: Duration::from_secs(1),
             live_window: Duration::from_secs(20),

@@ -3,6 +3,7 @@
 mod admission;
 mod connection;
 mod listener;
+mod proxy;
 mod translate;
 
 pub(crate) use admission::Admission;

@@ -143,14 +143,14 @@ fn address(text: &str) -> Result<(), String> {
 }
 
 /// An IPv6 address has its colons within brackets.
-fn host_port(text: &str) -> Option<(&str, &str)> {
+pub(super) fn host_port(text: &str) -> Option<(&str, &str)> {
     let (host, port) = text.rsplit_once(':')?;
     let whole = host.starts_with('[') == host.ends_with(']');
     (whole && !port.ends_with(']')).then_some((host, port))
 }
 
 /// User information, hosts, and what is after the first slash.
-fn authority(text: &str) -> (Option<&str>, &str, &str) {
+pub(super) fn authority(text: &str) -> (Option<&str>, &str, &str) {
     let (authority, path) = match text.find(['/', '?']) {
         Some(at) => text.split_at(at),
         None => (text, ""),

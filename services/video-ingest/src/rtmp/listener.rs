@@ -1,15 +1,17 @@
 //! Accepts encoders.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::admission::Admission;
 use super::connection::Connection;
+use super::proxy;
 use crate::config::Config;
 
 /// After a failed accept: most often there are no file descriptors left, which takes a moment to change.
@@ -37,7 +39,7 @@ impl Listener {
         let connections = TaskTracker::new();
         let places = Arc::new(Semaphore::new(self.config.max_connections));
         loop {
-            let (socket, peer) = tokio::select! {
+            let (mut socket, peer) = tokio::select! {
                 accepted = self.socket.accept() => match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
@@ -53,15 +55,35 @@ impl Listener {
                 tracing::warn!(%peer, limit = self.config.max_connections, "too many rtmp connections");
                 continue;
             };
-            let connection =
-                Connection::new(socket, peer, self.config.limits.clone(), self.admission.clone());
+            let (config, admission) = (self.config.clone(), self.admission.clone());
             let shutdown = shutdown.clone();
             connections.spawn(async move {
-                connection.run(shutdown).await;
-                drop(place);
+                let _place = place;
+                let client = client(&mut socket, peer, &config);
+                match shutdown.run_until_cancelled(client).await {
+                    Some(Ok(client)) => {
+                        let connection = Connection::new(socket, client, config.limits.clone(), admission);
+                        connection.run(shutdown).await;
+                    }
+                    Some(Err(error)) => tracing::warn!(%peer, %error, "rtmp connection refused"),
+                    None => {}
+                }
             });
         }
         connections.close();
         connections.wait().await;
+    }
+}
+
+/// Who connects; a proxy that is trusted tells for whom it does.
+async fn client(
+    socket: &mut TcpStream,
+    peer: SocketAddr,
+    config: &Config,
+) -> Result<SocketAddr, proxy::Error> {
+    if config.trusted_proxies.contains(peer.ip()) {
+        proxy::client(socket, peer).await
+    } else {
+        Ok(peer)
     }
 }
