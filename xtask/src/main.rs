@@ -1,6 +1,7 @@
 //! `cargo xtask`: everything one does with the project, from nothing but Rust, a C compiler and Node.
 #![allow(clippy::print_stdout, reason = "a command line tool talks on standard output")]
 
+mod backends;
 mod bench;
 mod docs;
 mod fleet;
@@ -29,6 +30,8 @@ enum Command {
     Up(up::Args),
     /// Run the fleet: six processes on real servers, behind NGINX
     Fleet(fleet::Args),
+    /// Get, start and stop the real servers: Kafka, MongoDB, PostgreSQL, Elasticsearch
+    Backends(backends::Args),
     /// Run every test: units, suites, browser pages, and the journey with stock ffmpeg and Chromium
     Test(test::Args),
     /// Formatting, clippy, proto lint and breaking check, house rules
@@ -53,6 +56,7 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Up(args) => up::run(args),
         Command::Fleet(args) => fleet::run(args),
+        Command::Backends(args) => backends::run(args),
         Command::Test(args) => test::run(args),
         Command::Lint(args) => lint::run(args),
         Command::Docs => docs::run(),

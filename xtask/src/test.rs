@@ -3,16 +3,22 @@
 use anyhow::Result;
 
 use crate::run::{cargo, check, program, top};
-use crate::{tools, web};
+use crate::{backends, tools, web};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
+    /// Run the tests that need real servers instead, on fresh ones of their own
+    #[arg(long)]
+    backends: bool,
     /// Options of `cargo test`, for example `-p marquee-rtmp` in place of the whole workspace
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     options: Vec<String>,
 }
 
 pub(crate) fn run(args: Args) -> Result<()> {
+    if args.backends {
+        return backends::suites(&args.options);
+    }
     tools::require(&[
         &tools::CC,
         &tools::NODE,

@@ -1,6 +1,6 @@
 //! The few bytes that a server is asked with whether it answers: no driver is needed for that.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Error, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -13,16 +13,24 @@ const ANSWER: Duration = Duration::from_secs(5);
 /// A connection to a server on this machine.
 pub(crate) fn connect(port: u16) -> Result<TcpStream, String> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let stream = TcpStream::connect_timeout(&address, ANSWER).map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect_timeout(&address, ANSWER).map_err(reason)?;
     stream
         .set_read_timeout(Some(ANSWER))
         .and_then(|()| stream.set_write_timeout(Some(ANSWER)))
-        .map_err(|error| error.to_string())?;
+        .map_err(reason)?;
     Ok(stream)
 }
 
+fn reason(error: Error) -> String {
+    match error.kind() {
+        // What a socket with a time limit says when that has passed.
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("no answer within {} s", ANSWER.as_secs()),
+        _ => error.to_string(),
+    }
+}
+
 pub(crate) fn send(stream: &mut TcpStream, bytes: &[u8]) -> Result<(), String> {
-    stream.write_all(bytes).map_err(|error| error.to_string())
+    stream.write_all(bytes).map_err(reason)
 }
 
 /// That many bytes.
@@ -31,7 +39,7 @@ pub(crate) fn receive(stream: &mut TcpStream, length: usize) -> Result<Vec<u8>, 
         return Err(format!("an answer of {length} bytes"));
     }
     let mut bytes = vec![0; length];
-    stream.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+    stream.read_exact(&mut bytes).map_err(reason)?;
     Ok(bytes)
 }
 
@@ -46,7 +54,7 @@ pub(crate) fn get(port: u16, path: &str) -> Result<(u16, String), String> {
     stream
         .take(LONGEST as u64)
         .read_to_end(&mut answer)
-        .map_err(|error| error.to_string())?;
+        .map_err(reason)?;
     let text = String::from_utf8_lossy(&answer).into_owned();
     let status = text
         .split_whitespace()

@@ -1,4 +1,13 @@
 //! Every server is really fetched, started, killed, stopped, paused and started again. They are private to each test.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::print_stdout,
+    reason = "what it measures is read by whoever runs it with --nocapture"
+)]
 
 mod probe;
 
