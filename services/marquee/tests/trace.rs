@@ -4,125 +4,43 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use marquee_testkit::otlp::story::{self, People};
 use marquee_testkit::otlp::{Receiver, Span};
 use marquee_testkit::{Marquee, http, wait_until};
-use serde_json::{Value, json};
 
 const CALLER: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const CALLER_SPAN: &str = "00f067aa0ba902b7";
-
-/// Sends JSON as somebody, within the caller's trace.
-async fn post(url: &str, token: &str, sampled: bool, body: &Value) -> Result<Value> {
-    let flags = if sampled { "01" } else { "00" };
-    let answer = http::curl(&[
-        "--request",
-        "POST",
-        "--header",
-        &format!("authorization: Bearer {token}"),
-        "--header",
-        &format!("traceparent: 00-{CALLER}-{CALLER_SPAN}-{flags}"),
-        "--header",
-        "content-type: application/json",
-        "--data",
-        &body.to_string(),
-        url,
-    ])
-    .await?;
-    ensure!(answer.status == 200, "{url}: {answer:?}");
-    answer.json()
-}
-
-/// A viewer follows the demo's channel, and its creator schedules an event.
-async fn schedule(marquee: &Marquee, sampled: bool) -> Result<()> {
-    let ready = &marquee.ready;
-    let channel = ready.channel.as_ref().context("no channel")?;
-    let (creator, viewer) = (
-        ready.creator.as_ref().context("no creator")?,
-        ready.viewer.as_ref().context("no viewer")?,
-    );
-    let follow = json!({ "channel": channel });
-    let follows = format!("{}/v1/accounts/me/follows", ready.rest);
-    // The demo's viewer may follow it already.
-    let _ = post(&follows, &viewer.access_token, false, &follow).await;
-    let event = json!({ "title": "Owls", "scheduledStartTime": "2099-01-01T20:00:00Z" });
-    let events = format!("{}/v1/{channel}/events", ready.rest);
-    post(&events, &creator.access_token, sampled, &event).await?;
-    Ok(())
-}
-
-/// The first span of that name and kind.
-fn one<'a>(spans: &'a [Span], kind: &str, name: &str) -> Result<&'a Span> {
-    let found = spans.iter().find(|span| span.kind == kind && span.name == name);
-    found.with_context(|| {
-        let names: Vec<_> = spans.iter().map(|span| (&span.kind, &span.name)).collect();
-        format!("no {kind} {name:?} among {names:?}")
-    })
-}
-
-fn has(spans: &[Span], kind: &str, name: &str) -> bool {
-    one(spans, kind, name).is_ok()
-}
-
-const EVENTS: &str = "marquee.events.event.v1";
-const NOTIFICATIONS: &str = "marquee.notifications.notification.v1";
+const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+const NOT_SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_trace_goes_from_a_rest_call_over_outbox_and_bus_to_the_notification() -> Result<()> {
     let collector = Receiver::start().await?;
-    let marquee = Marquee::start(&["--demo", "--otlp-endpoint", &collector.endpoint()]).await?;
-    schedule(&marquee, true).await?;
+    let marquee = Marquee::start(&["--otlp-endpoint", &collector.endpoint()]).await?;
+    let people = People::register(&marquee.ready.rest).await?;
+    let story = story::tell(&people, &collector).await?;
 
-    let spans = collector
-        .wait_for_trace(|spans| {
-            has(spans, "Server", "POST /v1/channels/{channel}/events")
-                && has(spans, "Client", &format!("send {NOTIFICATIONS}"))
-        })
-        .await?;
-    ensure!(spans.iter().all(|span| span.trace_id == CALLER));
-
-    let rest = one(&spans, "Server", "POST /v1/channels/{channel}/events")?;
-    ensure!(rest.parent_span_id == CALLER_SPAN, "{rest:?}");
-    ensure!(rest.attribute("http.request.method") == "POST");
-    ensure!(rest.attribute("url.template") == "/v1/channels/{channel}/events");
-    ensure!(rest.attribute("http.response.status_code") == "200");
-    ensure!(rest.service() == "marquee" && rest.resource.contains_key("service.instance.id"));
-    ensure!(rest.resource.get("service.version").map(String::as_str) == Some(env!("CARGO_PKG_VERSION")));
-
-    let rpc = one(&spans, "Server", "marquee.events.v1.EventService/CreateEvent")?;
-    ensure!(rpc.parent_span_id == rest.span_id);
-    ensure!(rpc.attribute("rpc.system") == "grpc" && rpc.attribute("rpc.grpc.status_code") == "0");
-
-    let publish = one(&spans, "Producer", &format!("publish {EVENTS}"))?;
-    ensure!(publish.parent_span_id == rpc.span_id);
-    let send = one(&spans, "Client", &format!("send {EVENTS}"))?;
-    ensure!(send.parent_span_id == publish.span_id);
-    ensure!(send.attribute("messaging.message.id") == publish.attribute("messaging.message.id"));
-
-    let process = spans
-        .iter()
-        .find(|span| {
-            span.name == format!("process {EVENTS}")
-                && span
-                    .attribute("messaging.consumer.group.name")
-                    .contains("notifications")
-        })
-        .context("notifications have not consumed it")?;
-    ensure!(process.kind == "Consumer" && process.parent_span_id == publish.span_id);
-    let notification = one(&spans, "Producer", &format!("publish {NOTIFICATIONS}"))?;
-    // A page each for followers and for reminders.
-    let page = spans
-        .iter()
-        .find(|span| span.span_id == notification.parent_span_id);
-    let page = page.context("the notification has no parent")?;
-    ensure!(page.name == "fan out notifications" && page.parent_span_id == process.span_id);
-    ensure!(spans.iter().all(|span| span.error.is_none()), "{spans:?}");
+    ensure!(story.rest.attribute("http.request.method") == "POST");
+    ensure!(story.rest.attribute("url.template") == "/v1/channels/{channel}/events");
+    ensure!(story.rest.attribute("http.response.status_code") == "200");
+    ensure!(story.rpc.attribute("rpc.system") == "grpc");
+    ensure!(story.rpc.attribute("rpc.service") == "marquee.events.v1.EventService");
+    ensure!(story.rpc.attribute("rpc.method") == "CreateEvent");
+    ensure!(story.rpc.attribute("rpc.grpc.status_code") == "0");
+    let id = "messaging.message.id";
+    ensure!(story.send.attribute(id) == story.publish.attribute(id));
+    ensure!(story.process.attribute(id) == story.publish.attribute(id));
+    let resource = &story.rest.resource;
+    ensure!(resource.get("service.name").map(String::as_str) == Some("marquee"));
+    ensure!(resource.get("service.version").map(String::as_str) == Some(env!("CARGO_PKG_VERSION")));
+    ensure!(resource.contains_key("service.instance.id"));
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_peers_are_steps_between_both_ends() -> Result<()> {
     let collector = Receiver::start().await?;
-    let _marquee = Marquee::start(&["--demo", "--otlp-endpoint", &collector.endpoint()]).await?;
+    let marquee = Marquee::start(&["--otlp-endpoint", &collector.endpoint()]).await?;
+    People::register(&marquee.ready.rest).await?;
 
     let spans = collector
         .wait_for_trace(|spans| {
@@ -145,10 +63,11 @@ async fn calls_of_peers_are_steps_between_both_ends() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_caller_does_not_sample_is_not_sent() -> Result<()> {
     let collector = Receiver::start().await?;
-    let mut marquee = Marquee::start(&["--demo", "--otlp-endpoint", &collector.endpoint()]).await?;
-    schedule(&marquee, false).await?;
+    let mut marquee = Marquee::start(&["--otlp-endpoint", &collector.endpoint()]).await?;
+    let people = People::register(&marquee.ready.rest).await?;
+    people.schedule(NOT_SAMPLED).await?;
     marquee.terminate().await?;
-    ensure!(!collector.spans().is_empty(), "the demo's own calls");
+    ensure!(!collector.spans().is_empty(), "what was sampled is");
     ensure!(!collector.traces().contains_key(CALLER));
     Ok(())
 }
@@ -157,8 +76,9 @@ async fn what_the_caller_does_not_sample_is_not_sent() -> Result<()> {
 async fn a_ratio_of_nothing_sends_only_what_callers_sample() -> Result<()> {
     let collector = Receiver::start().await?;
     let endpoint = collector.endpoint();
-    let mut marquee = Marquee::start(&["--demo", "--otlp-endpoint", &endpoint, "--trace-ratio", "0"]).await?;
-    schedule(&marquee, true).await?;
+    let mut marquee = Marquee::start(&["--otlp-endpoint", &endpoint, "--trace-ratio", "0"]).await?;
+    let people = People::register(&marquee.ready.rest).await?;
+    people.schedule(SAMPLED).await?;
     marquee.terminate().await?;
     let traces: Vec<_> = collector.traces().into_keys().collect();
     ensure!(traces == [CALLER], "{traces:?}");
@@ -168,11 +88,13 @@ async fn a_ratio_of_nothing_sends_only_what_callers_sample() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_last_spans_are_sent_before_the_process_ends() -> Result<()> {
     let collector = Receiver::start().await?;
-    let mut marquee = Marquee::start(&["--demo", "--otlp-endpoint", &collector.endpoint()]).await?;
-    schedule(&marquee, true).await?;
+    let mut marquee = Marquee::start(&["--otlp-endpoint", &collector.endpoint()]).await?;
+    let people = People::register(&marquee.ready.rest).await?;
+    people.schedule(SAMPLED).await?;
     ensure!(marquee.terminate().await? == Some(0));
     let spans = collector.traces().remove(CALLER).context("nothing was sent")?;
-    ensure!(has(&spans, "Server", "POST /v1/channels/{channel}/events"));
+    let rest = |span: &Span| span.name == "POST /v1/channels/{channel}/events";
+    ensure!(spans.iter().any(rest), "{spans:?}");
     Ok(())
 }
 
@@ -181,9 +103,10 @@ async fn a_collector_that_is_down_costs_one_warning_and_no_request() -> Result<(
     let collector = Receiver::start().await?;
     let (endpoint, address) = (collector.endpoint(), collector.address());
     drop(collector);
-    let mut marquee = Marquee::start(&["--demo", "--otlp-endpoint", &endpoint]).await?;
+    let mut marquee = Marquee::start(&["--otlp-endpoint", &endpoint]).await?;
+    let people = People::register(&marquee.ready.rest).await?;
     wait_until("spans that cannot be sent", Duration::from_secs(30), async || {
-        schedule(&marquee, true).await.unwrap();
+        people.schedule(SAMPLED).await.unwrap();
         failed(&marquee).await.unwrap() > 20
     })
     .await?;
@@ -193,7 +116,7 @@ async fn a_collector_that_is_down_costs_one_warning_and_no_request() -> Result<(
     // It works again once the collector is there.
     let collector = Receiver::start_at(address).await?;
     wait_until("a trace", Duration::from_secs(30), async || {
-        schedule(&marquee, true).await.unwrap();
+        people.schedule(SAMPLED).await.unwrap();
         collector.traces().contains_key(CALLER)
     })
     .await?;
