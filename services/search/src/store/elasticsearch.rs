@@ -203,9 +203,13 @@ impl Elasticsearch {
         Ok(client.search(&path, body).await?)
     }
 
-    #[cfg(test)]
-    async fn remove_all(&self) -> Result<(), Error> {
-        self.inner.indices.remove_all(&self.inner.client).await
+    /// Removes every index of the prefix. The processes that are running make a new one.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the server cannot be reached.
+    pub async fn remove(settings: &Settings) -> Result<(), Error> {
+        let Inner { client, indices, .. } = &*Self::open(settings)?.inner;
+        indices.remove_all(client).await
     }
 }
 

@@ -33,7 +33,8 @@ impl TokenSource for NoTokens {
 
 pub(crate) struct Fixture {
     pub(crate) folder: TempDir,
-    pub(crate) bus: Arc<Embedded>,
+    pub(crate) bus: Arc<dyn EventBus>,
+    address: std::net::SocketAddr,
     channel: Channel,
     stop: CancellationToken,
     served: JoinHandle<()>,
@@ -58,8 +59,13 @@ impl Fixture {
         Self::start_as(folder, config).await
     }
 
-    async fn start_as(folder: TempDir, config: Config) -> Self {
+    pub(crate) async fn start_as(folder: TempDir, config: Config) -> Self {
         let bus = Embedded::open(&folder.path().join("bus"), Options::default()).unwrap();
+        Self::start_on(bus, folder, config).await
+    }
+
+    /// A process on a bus that others are on too.
+    pub(crate) async fn start_on(bus: Arc<dyn EventBus>, folder: TempDir, config: Config) -> Self {
         let verifier = Arc::new(Verifier::new(Arc::new(StaticKeys(vec![
             Signer::generate().jwk(),
         ]))));
@@ -83,6 +89,7 @@ impl Fixture {
         Self {
             folder,
             bus,
+            address,
             channel,
             stop,
             served,
@@ -96,6 +103,32 @@ impl Fixture {
         drop(self.bus);
         change(self.folder.path());
         Self::start_in(self.folder).await
+    }
+
+    /// Whether `/readyz` says so, and what it says.
+    #[cfg(feature = "elasticsearch")]
+    pub(crate) async fn readiness(&self) -> (bool, String) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let mut stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
+        let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        (answer.starts_with("HTTP/1.1 200"), answer)
+    }
+
+    /// Stops in order.
+    #[cfg(feature = "elasticsearch")]
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        self.served.await.unwrap();
+    }
+
+    /// Drops everything where it stands.
+    #[cfg(feature = "elasticsearch")]
+    pub(crate) async fn kill(self) {
+        self.served.abort();
+        drop(self.served.await);
     }
 
     /// Drops everything where it stands, and starts again.

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use marquee_bus::{EventBus as _, Message, Outgoing, Polled};
+use marquee_bus::{Message, Outgoing, Polled};
 use marquee_proto::events::v1 as proto;
 use marquee_proto::topic;
 

@@ -8,4 +8,6 @@
 
 mod fixture;
 mod indexing;
+#[cfg(feature = "elasticsearch")]
+mod on_elasticsearch;
 mod queries;

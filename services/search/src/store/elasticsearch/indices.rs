@@ -245,7 +245,6 @@ impl Indices {
     }
 
     /// Removes everything of the prefix.
-    #[cfg(test)]
     pub(super) async fn remove_all(&self, client: &Client) -> Result<(), Error> {
         let present = self.present(client).await?;
         let actions: Vec<_> = present

@@ -33,8 +33,7 @@ impl Drop for OnServer {
         let settings = self.settings.clone();
         let remove = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let removed =
-                runtime.map(|runtime| runtime.block_on(Elasticsearch::open(&settings).unwrap().remove_all()));
+            let removed = runtime.map(|runtime| runtime.block_on(Elasticsearch::remove(&settings)));
             drop(removed);
         };
         drop(thread::spawn(remove).join());

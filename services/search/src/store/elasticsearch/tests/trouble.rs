@@ -173,7 +173,7 @@ async fn an_index_that_somebody_deletes_is_not_made_by_the_way() {
         positions: Positions::from([(("t".to_owned(), 0), 5)]),
     };
     on.store.apply(batch.clone()).await.unwrap();
-    on.store.remove_all().await.unwrap();
+    Elasticsearch::remove(&on.settings).await.unwrap();
     // Another process makes it anew, under the same name.
     let another = on.reopened();
     assert!(another.positions().await.unwrap().is_empty());
