@@ -22,28 +22,44 @@ pub trait EventBus: Send + Sync + 'static {
     /// Joins a group. The group's members share the partitions; a new group starts at the earliest record.
     async fn subscribe(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Subscription>, Error>;
 
+    /// The offset of the earliest record of each partition that is kept; where the next record will be when there is none.
+    async fn start_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error>;
+
     /// The offset that the next record of each partition will get.
     async fn end_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error>;
+
+    /// Where the group goes on in each partition; `None` where it never committed.
+    async fn committed(&self, group: &str, topic: &Topic) -> Result<Vec<Option<u64>>, Error>;
+
+    /// Whether the bus can be reached, from what is known already: for readiness.
+    ///
+    /// # Errors
+    /// What is the matter with it, in words.
+    fn ready(&self) -> Result<(), String> {
+        Ok(())
+    }
 }
 
 /// A member of a group. Dropping it leaves the group.
 #[async_trait]
 pub trait Subscription: Send {
-    /// Waits for the next thing to happen. May be dropped while waiting without losing anything.
+    /// Waits for the next thing to happen. May be dropped while waiting without losing anything. What is on a topic and
+    /// is no message of ours is delivered too, and says so: [`Message::damage`].
     ///
     /// Rebalancing is cooperative: after [`Polled::Revoked`], finish and commit what is in hand of those partitions;
-    /// the next poll gives them up. Other partitions go on meanwhile. Records read but not committed come again, to
-    /// whoever has the partition next.
+    /// the next poll gives them up. Other partitions go on meanwhile. A bus with other processes on it does not wait for
+    /// that poll for ever. Records read but not committed come again, to whoever has the partition next.
     async fn poll(&mut self, max: usize) -> Result<Polled, Error>;
 
-    /// Says that everything before `next_offset` was handled. It survives a restart; a crash right after may lose the
-    /// last commits, and then those records come again.
+    /// Says that everything before `next_offset` was handled. It survives a restart; a crash right after (or leaving
+    /// without [`close`](Self::close)) may lose the last commits, and then those records come again.
     ///
     /// # Errors
     /// [`Error::NotAssigned`] when another member has the partition by now.
     async fn commit(&mut self, partition: &TopicPartition, next_offset: u64) -> Result<(), Error>;
 
-    /// Goes on at another offset. A position before the earliest kept record means the earliest.
+    /// Goes on at another offset. A position before the earliest kept record means the earliest. Right after
+    /// [`Polled::Assigned`] it says where to begin.
     fn seek(&mut self, partition: &TopicPartition, offset: u64);
 
     /// Delivers nothing of the partition until it is resumed; how a consumer that is busy with it says so. Cleared
@@ -52,6 +68,10 @@ pub trait Subscription: Send {
 
     /// Delivers the partition again.
     fn resume(&mut self, partition: &TopicPartition);
+
+    /// Leaves the group, as dropping does, and waits until what was committed is stored and the others may take over;
+    /// for a few seconds at most. Who is about to exit calls this.
+    async fn close(self: Box<Self>) {}
 }
 
 /// What [`Subscription::poll`] came to.

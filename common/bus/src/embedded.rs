@@ -22,6 +22,8 @@ use async_trait::async_trait;
 use marquee_proto::topic::Topic;
 use marquee_sqlite::Database;
 
+use crate::measure::Publishing;
+use crate::message::MAX_MESSAGE_BYTES;
 use crate::{Error, EventBus, Outgoing, Subscription as SubscriptionTrait};
 use log::Log;
 use subscription::Member;
@@ -44,7 +46,7 @@ impl Default for Options {
         Self {
             tail_bytes: 16 << 20,
             partition_bytes: 1 << 30,
-            message_bytes: 1 << 20,
+            message_bytes: MAX_MESSAGE_BYTES,
             page_size: 4 << 10,
         }
     }
@@ -113,21 +115,45 @@ impl EventBus for Embedded {
     }
 
     async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Error> {
-        publish::publish(&self.log, messages).await
+        let publishing = Publishing::begin(&messages);
+        let result = publish::publish(&self.log, messages).await;
+        publishing.end(result.is_ok());
+        result
     }
 
     async fn subscribe(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn SubscriptionTrait>, Error> {
         Ok(Box::new(Member::join(self.log.clone(), group, topics)?))
     }
 
+    async fn start_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
+        self.offsets(topic, |partition| partition.start)
+    }
+
     async fn end_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
+        self.offsets(topic, |partition| partition.next)
+    }
+
+    async fn committed(&self, group: &str, topic: &Topic) -> Result<Vec<Option<u64>>, Error> {
+        let topic = self.log.topic(topic.name)?;
+        let state = self.log.shared.state.lock();
+        let group = state.groups.get(group);
+        Ok(topic
+            .partitions
+            .iter()
+            .map(|id| group.and_then(|group| group.committed.get(id).copied()))
+            .collect())
+    }
+}
+
+impl Embedded {
+    fn offsets(&self, topic: &Topic, of: impl Fn(&log::Partition) -> u64) -> Result<Vec<u64>, Error> {
         let topic = self.log.topic(topic.name)?;
         let state = self.log.shared.state.lock();
         Ok(topic
             .partitions
             .iter()
             .filter_map(|id| state.partitions.get(id))
-            .map(|partition| partition.next)
+            .map(of)
             .collect())
     }
 }

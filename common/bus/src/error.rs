@@ -35,7 +35,7 @@ pub enum Error {
     /// The bus cannot be reached for now, or was closed.
     #[error("the bus is unavailable: {0}")]
     Unavailable(String),
-    /// A stored record cannot be read.
+    /// What an outbox has kept cannot be read. A bus delivers such a record instead, see [`Message::damage`](crate::Message::damage).
     #[error("a record of `{topic}` partition {partition} at offset {offset} is damaged")]
     Damaged {
         /// The topic.

@@ -5,7 +5,8 @@
 //!                                                                                                     └► <topic>.dlq
 //! ```
 //!
-//! [`EventBus`] is what every adapter is; [`embedded`] is the one that needs no server. [`outbox`] gets events from the
+//! [`EventBus`] is what every adapter is; [`embedded`] is the one that needs no server, `kafka` (feature `kafka`) the one for
+//! many processes. [`outbox`] gets events from the
 //! transaction of a service's store to the bus, [`Consumer`] from the bus to a handler. `suite!` (feature
 //! `testing`) is the one list of cases that every adapter passes.
 
@@ -13,8 +14,12 @@ mod bus;
 mod consumer;
 pub mod embedded;
 mod error;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+mod measure;
 mod message;
 pub mod outbox;
+mod replay;
 mod topics;
 mod trace;
 
@@ -24,5 +29,6 @@ pub mod testing;
 pub use bus::{EventBus, Polled, Record, Subscription, TopicPartition};
 pub use consumer::{BoxError, Consumer, Delivery, Handler, HandlerError, Retries};
 pub use error::Error;
-pub use message::{Message, Outgoing, event};
-pub use topics::{dead_letter, dead_letters};
+pub use message::{MAX_MESSAGE_BYTES, Message, Outgoing, event};
+pub use replay::{Replayed, replay};
+pub use topics::{dead_letter, dead_letters, declare_when_reachable};

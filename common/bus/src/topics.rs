@@ -6,7 +6,8 @@ use std::time::Duration;
 use marquee_proto::topic::Topic;
 use parking_lot::Mutex;
 
-use crate::{Message, Outgoing, Record};
+use crate::message::DAMAGE;
+use crate::{Error, EventBus, Message, Outgoing, Record, Retries};
 
 /// How long dead letters wait for somebody to look at them.
 const DEAD_LETTER_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -17,8 +18,34 @@ pub(crate) const DEAD_LETTERS: &str = ".dlq";
 /// Bytes that a dead letter may be larger than the largest message: the largest must find its place too.
 pub(crate) const DEAD_LETTER_ROOM: usize = 16 << 10;
 
+/// What the names of the attributes begin with that a dead letter has more than its message.
+pub(crate) const COORDINATES: &str = "dead_letter_";
+
 /// Bytes of a dead letter's reason; well within [`DEAD_LETTER_ROOM`] with the coordinates.
 pub(crate) const MAX_REASON: usize = 4 << 10;
+
+/// Declares topics; waits for a bus that cannot be reached. For what runs in the background and has nobody to tell:
+/// [`EventBus::ready`] says what is the matter meanwhile.
+///
+/// # Errors
+/// What waiting does not mend.
+pub async fn declare_when_reachable(bus: &dyn EventBus, topics: &[Topic]) -> Result<(), Error> {
+    let retries = Retries {
+        max: Duration::from_secs(2),
+        ..Retries::default()
+    };
+    let mut failures = 0;
+    loop {
+        match bus.declare(topics).await {
+            Err(error @ Error::Unavailable(_)) => {
+                failures += 1;
+                tracing::debug!(%error, failures, "cannot declare topics yet");
+                tokio::time::sleep(retries.backoff(failures)).await;
+            }
+            result => return result,
+        }
+    }
+}
 
 /// The topic `<topic>.dlq` that messages go to which cannot be handled.
 pub fn dead_letters(topic: &Topic) -> Topic {
@@ -39,12 +66,14 @@ pub fn dead_letters(topic: &Topic) -> Topic {
 /// coordinates as attributes. [`Consumer`](crate::Consumer) sends them by itself; who polls a subscription sends this.
 pub fn dead_letter(record: &Record, group: &str, reason: &str) -> Outgoing {
     let mut attributes = record.message.attributes.clone();
+    // The reason tells of it.
+    attributes.retain(|(name, _)| name != DAMAGE);
     attributes.extend([
-        ("dead_letter_reason".to_owned(), cut(reason).to_owned()),
-        ("dead_letter_topic".to_owned(), record.topic.to_string()),
-        ("dead_letter_partition".to_owned(), record.partition.to_string()),
-        ("dead_letter_offset".to_owned(), record.offset.to_string()),
-        ("dead_letter_group".to_owned(), group.to_owned()),
+        (format!("{COORDINATES}reason"), cut(reason).to_owned()),
+        (format!("{COORDINATES}topic"), record.topic.to_string()),
+        (format!("{COORDINATES}partition"), record.partition.to_string()),
+        (format!("{COORDINATES}offset"), record.offset.to_string()),
+        (format!("{COORDINATES}group"), group.to_owned()),
     ]);
     Outgoing {
         topic: Cow::Owned(format!("{}{DEAD_LETTERS}", record.topic)),

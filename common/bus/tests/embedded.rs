@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use marquee_bus::embedded::{Embedded, Options};
 use marquee_bus::testing::{Fixture, collect, message, topic};
 use marquee_bus::{Error, EventBus, dead_letter, dead_letters};
+use marquee_proto::topic::Topic;
 use tempfile::TempDir;
 
 struct InFolder<const TAIL: usize> {
@@ -41,6 +42,11 @@ impl<const TAIL: usize> Fixture for InFolder<TAIL> {
     async fn restart(self) -> Self {
         drop(self.bus);
         Self::on(self.folder)
+    }
+
+    async fn expire(&self, topic: &Topic) {
+        let later = Timestamp::now() + topic.retention + Duration::from_secs(1);
+        self.bus.retain(later).await.unwrap();
     }
 }
 

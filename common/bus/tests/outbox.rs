@@ -42,8 +42,16 @@ impl EventBus for Ailing {
         self.bus.subscribe(group, topics).await
     }
 
+    async fn start_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
+        self.bus.start_offsets(topic).await
+    }
+
     async fn end_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
         self.bus.end_offsets(topic).await
+    }
+
+    async fn committed(&self, group: &str, topic: &Topic) -> Result<Vec<Option<u64>>, Error> {
+        self.bus.committed(group, topic).await
     }
 }
 

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::handler::{Decoding, RecordHandler};
 use super::worker::{Finished, Shared, Worker};
 use super::{Handler, Retries};
-use crate::{Error, EventBus, Polled, Subscription, TopicPartition, dead_letters};
+use crate::{Error, EventBus, Polled, Subscription, TopicPartition, dead_letters, declare_when_reachable};
 
 /// A member of a group that hands every record to the handler of its topic.
 ///
@@ -83,7 +83,11 @@ impl Consumer {
             .iter()
             .flat_map(|topic| [*topic, dead_letters(topic)])
             .collect();
-        self.bus.declare(&declared).await?;
+        let declaring = declare_when_reachable(&*self.bus, &declared);
+        match shutdown.run_until_cancelled(declaring).await {
+            Some(result) => result?,
+            None => return Ok(()),
+        }
         let subscription = self.bus.subscribe(&self.group, &self.topics).await?;
         let partitions = self
             .topics
@@ -132,13 +136,14 @@ impl Runner {
                     }
                 }
                 _ = commit_tick.tick() => {
+                    self.replace_dead();
                     for (partition, worker) in &mut self.workers {
                         commit(&mut *self.subscription, partition, worker).await;
                     }
                 }
                 polled = self.subscription.poll(BATCH) => match polled {
                     Ok(polled) => self.take(polled).await,
-                    Err(error @ (Error::Damaged { .. } | Error::UnknownTopic(_))) => break Err(error),
+                    Err(error @ Error::UnknownTopic(_)) => break Err(error),
                     Err(error) => {
                         tracing::warn!(group = self.shared.group, %error, "cannot read from the bus, trying again");
                         tokio::select! {
@@ -151,6 +156,7 @@ impl Runner {
         };
         let partitions: Vec<_> = self.workers.keys().cloned().collect();
         self.finish(partitions).await;
+        self.subscription.close().await;
         result
     }
 
@@ -180,16 +186,37 @@ impl Runner {
                     .entry(partition.clone())
                     .or_insert_with_key(|partition| Worker::start(partition.clone(), self.shared.clone()));
                 if !worker.give(records) {
-                    tracing::error!(
-                        group = self.shared.group,
-                        ?partition,
-                        "a worker ended early, starting another"
-                    );
-                    self.workers.remove(&partition);
-                    self.subscription.seek(&partition, first);
-                    self.subscription.resume(&partition);
+                    self.replace(&partition, first);
                 }
             }
+        }
+    }
+
+    /// Goes on with another worker from what the last one had handled. Nothing that a handler does ends a worker; this
+    /// is so that a partition never stays paused.
+    fn replace(&mut self, partition: &TopicPartition, first: u64) {
+        tracing::error!(
+            group = self.shared.group,
+            ?partition,
+            "a worker ended early, starting another"
+        );
+        let handled = self
+            .workers
+            .remove(partition)
+            .and_then(|worker| worker.uncommitted());
+        self.subscription.seek(partition, handled.unwrap_or(0).max(first));
+        self.subscription.resume(partition);
+    }
+
+    /// Replaces workers that died with a batch in hand.
+    fn replace_dead(&mut self) {
+        let dead: Vec<_> = self
+            .workers
+            .iter()
+            .filter_map(|(partition, worker)| Some((partition.clone(), worker.died_at()?)))
+            .collect();
+        for (partition, at) in dead {
+            self.replace(&partition, at);
         }
     }
 

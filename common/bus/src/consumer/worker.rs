@@ -1,15 +1,18 @@
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use marquee_telemetry::InContext as _;
+use futures::FutureExt;
+use marquee_telemetry::InContext;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::handler::RecordHandler;
 use super::{BoxError, HandlerError, Retries};
-use crate::{EventBus, Record, TopicPartition, dead_letter, trace};
+use crate::{EventBus, Record, TopicPartition, dead_letter, measure, trace};
 
 /// What the workers of one consumer have in common.
 pub(super) struct Shared {
@@ -36,6 +39,8 @@ pub(super) struct Worker {
     /// The offset after the last record that was handled; 0 before the first.
     progress: Arc<AtomicU64>,
     committed: u64,
+    /// The first offset of the batch in hand.
+    given: u64,
     stop: CancellationToken,
     task: Option<JoinHandle<()>>,
 }
@@ -57,14 +62,22 @@ impl Worker {
             batches,
             progress,
             committed: 0,
+            given: 0,
             stop,
             task: Some(tokio::spawn(work)),
         }
     }
 
+    /// Where it was when it ended although nobody stopped it.
+    pub(super) fn died_at(&self) -> Option<u64> {
+        let died = !self.stop.is_cancelled() && self.task.as_ref().is_some_and(JoinHandle::is_finished);
+        died.then(|| self.given.max(self.progress.load(Ordering::Acquire)))
+    }
+
     /// Hands it a batch. False when it is gone; a partition is paused while its batch is in hand, so there is always
     /// a place for the next one.
-    pub(super) fn give(&self, records: Vec<Record>) -> bool {
+    pub(super) fn give(&mut self, records: Vec<Record>) -> bool {
+        self.given = records.first().map_or(self.given, |record| record.offset);
         self.batches.try_send(records).is_ok()
     }
 
@@ -117,7 +130,16 @@ async fn work(
                 return;
             }
             let next = record.offset + 1;
-            if !shared.handle(&record, &stop).await {
+            // A handler's panic has been caught where it is called; this is for what else may panic, such as an error's
+            // text. A worker that died would leave its partition without one.
+            let handled = AssertUnwindSafe(shared.handle(&record, &stop))
+                .catch_unwind()
+                .await;
+            let handled = match handled {
+                Ok(handled) => handled,
+                Err(_) => shared.bury(&record, "handling it panicked", &stop).await,
+            };
+            if !handled {
                 return;
             }
             progress.store(next, Ordering::Release);
@@ -137,22 +159,25 @@ async fn work(
 impl Shared {
     /// True once the record was handled or is among the dead letters; false when stopped before.
     async fn handle(&self, record: &Record, stop: &CancellationToken) -> bool {
+        if let Some(damage) = record.message.damage() {
+            return self.bury(record, damage, stop).await;
+        }
         let Some(handler) = self.handlers.get(&*record.topic) else {
-            return self.bury(record, &"no handler for the topic".into(), stop).await;
+            return self.bury(record, "no handler for the topic", stop).await;
         };
         let mut failures = 0;
         loop {
             let mut span = trace::process(record, &self.group);
             let attempt = span.context();
-            let error = match handler.handle(record).in_context(attempt).await {
-                Ok(()) => {
-                    metrics::counter!("bus_consumer_handled_total", "group" => self.group.clone(), "topic" => record.topic.clone())
-                        .increment(1);
-                    return true;
-                }
+            let began = Instant::now();
+            let handled = handler.handle(record).in_context(attempt).await;
+            measure::processed(&self.group, &record.topic, began.elapsed());
+            let error = match handled {
+                Ok(()) => return true,
                 Err(HandlerError::Poison(reason)) => {
                     span.fail(|| "poison");
                     drop(span);
+                    let reason = reason.to_string();
                     return self.bury(record, &reason, stop).in_context(attempt).await;
                 }
                 Err(HandlerError::Retry(error)) => error,
@@ -172,8 +197,7 @@ impl Shared {
     }
 
     fn report(&self, record: &Record, failures: u32, error: &BoxError) {
-        metrics::counter!("bus_consumer_retries_total", "group" => self.group.clone(), "topic" => record.topic.clone())
-            .increment(1);
+        measure::retried(&self.group, &record.topic);
         let Record {
             topic,
             partition,
@@ -188,7 +212,7 @@ impl Shared {
     }
 
     /// Publishes the record among the dead letters of its topic, however long that takes.
-    async fn bury(&self, record: &Record, reason: &BoxError, stop: &CancellationToken) -> bool {
+    async fn bury(&self, record: &Record, reason: &str, stop: &CancellationToken) -> bool {
         let Record {
             topic,
             partition,
@@ -196,10 +220,9 @@ impl Shared {
             message,
         } = record;
         tracing::error!(group = self.group, %topic, partition, offset, id = message.id, %reason, "to the dead letters");
-        metrics::counter!("bus_consumer_dead_letters_total", "group" => self.group.clone(), "topic" => topic.clone())
-            .increment(1);
+        measure::buried(&self.group, topic);
         let mut failures = 0;
-        let letter = dead_letter(record, &self.group, &reason.to_string());
+        let letter = dead_letter(record, &self.group, reason);
         let _sending = trace::bury(&letter);
         while let Err(error) = self.bus.publish(vec![letter.clone()]).await {
             failures += 1;

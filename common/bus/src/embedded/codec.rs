@@ -62,17 +62,6 @@ pub(crate) fn next_record(blob: &mut Bytes) -> Option<Bytes> {
     (length <= blob.len()).then(|| blob.split_to(length))
 }
 
-/// About how many bytes a message takes.
-pub(crate) fn size(message: &Message) -> usize {
-    let texts = [&message.id, &message.key, &message.event_type, &message.source].map(String::len);
-    let attributes = message
-        .attributes
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 4);
-    let traceparent = message.traceparent.as_ref().map_or(0, String::len);
-    32 + texts.into_iter().chain(attributes).sum::<usize>() + traceparent + message.value.len()
-}
-
 fn put(text: &str, into: &mut Vec<u8>) {
     put_length(text.len(), into);
     into.extend_from_slice(text.as_bytes());

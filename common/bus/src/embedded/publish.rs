@@ -13,7 +13,6 @@ use super::codec;
 use super::group::PartitionId;
 use super::log::{Batch, Log, Shared, place, signed};
 use super::retention;
-use crate::topics::{DEAD_LETTER_ROOM, DEAD_LETTERS};
 use crate::{Error, Outgoing};
 
 /// What publishers have brought and the writer thread has not taken yet.
@@ -87,18 +86,13 @@ pub(super) async fn publish(log: &Arc<Log>, messages: Vec<Outgoing>) -> Result<(
 fn encode(log: &Log, messages: &[Outgoing]) -> Result<Vec<Part>, Error> {
     let mut parts: Vec<Part> = Vec::new();
     let mut topic = log.topic(messages.first().map_or("", |message| &message.topic))?;
-    for Outgoing { topic: name, message } in messages {
+    for outgoing in messages {
+        let Outgoing { topic: name, message } = outgoing;
         if *topic.name != **name {
             topic = log.topic(name)?;
         }
-        let size = codec::size(message);
-        let mut limit = log.shared.options.message_bytes;
-        if name.ends_with(DEAD_LETTERS) {
-            limit += DEAD_LETTER_ROOM;
-        }
-        if size > limit {
-            return Err(Error::TooLarge { size, limit });
-        }
+        outgoing.check_within(log.shared.options.message_bytes)?;
+        let size = message.size();
         let partition = topic.partitions[(hash(&message.key) % topic.partitions.len() as u64) as usize];
         let known = parts.iter().rposition(|part| part.partition == partition);
         let part = match known {

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use marquee_proto::topic::Topic;
 use rusqlite::params;
 use tokio::sync::Notify;
@@ -11,7 +13,9 @@ use tokio::sync::Notify;
 use super::codec;
 use super::group::{PartitionId, Step};
 use super::log::{Batch, Found, Log, TopicState, signed};
-use crate::{Error, Polled, Record, Subscription, TopicPartition};
+use crate::measure::{self, LAG_EVERY};
+use crate::message::{MAX_MESSAGE_BYTES, damaged};
+use crate::{Error, Message, Polled, Record, Subscription, TopicPartition};
 
 /// Bytes that are read from the database in one go, for one partition.
 const READ_AHEAD: usize = 512 << 10;
@@ -25,6 +29,7 @@ pub(super) struct Member {
     /// Those it owns, in the order in which they take turns.
     turns: VecDeque<PartitionId>,
     positions: HashMap<PartitionId, Position>,
+    told_lag: Option<Instant>,
 }
 
 struct Position {
@@ -70,6 +75,7 @@ impl Member {
             topics,
             turns: VecDeque::new(),
             positions: HashMap::new(),
+            told_lag: None,
         })
     }
 
@@ -139,38 +145,40 @@ impl Member {
     }
 
     /// Decodes up to so many records and moves the position behind them.
-    fn deliver(&mut self, id: PartitionId, batches: Vec<Batch>, max: usize) -> Result<Option<Polled>, Error> {
-        let Some(position) = self.positions.get_mut(&id) else {
-            return Ok(None);
-        };
+    fn deliver(&mut self, id: PartitionId, batches: Vec<Batch>, max: usize) -> Option<Polled> {
+        let position = self.positions.get_mut(&id)?;
         let mut records = Vec::new();
+        let mut next = position.offset;
         for batch in batches {
             // Records before the position are stepped over; records that were removed meanwhile leave a gap.
             let mut offset = batch.base;
+            let end = batch.end();
             let mut blob = batch.blob;
-            while offset < batch.base + batch.records && records.len() < max {
-                let damaged = || Error::Damaged {
-                    topic: position.partition.topic.to_string(),
-                    partition: position.partition.partition,
-                    offset,
+            while offset < end && records.len() < max {
+                // Without the length of one, none after it can be found.
+                let (mut bytes, behind) = match codec::next_record(&mut blob) {
+                    Some(bytes) => (bytes, offset + 1),
+                    None => (std::mem::take(&mut blob), end),
                 };
-                let mut bytes = codec::next_record(&mut blob).ok_or_else(damaged)?;
-                if offset >= position.offset {
-                    let message = codec::decode(&mut bytes).ok_or_else(damaged)?;
+                if behind > position.offset {
                     let TopicPartition { topic, partition } = &position.partition;
+                    let stored = bytes.clone();
+                    let message = match codec::decode(&mut bytes) {
+                        Some(message) if behind == offset + 1 => message,
+                        _ => unreadable(&position.partition, offset, behind, stored),
+                    };
                     records.push(Record {
                         topic: topic.clone(),
                         partition: *partition,
-                        offset,
+                        offset: offset.max(position.offset),
                         message,
                     });
+                    next = behind;
                 }
-                offset += 1;
+                offset = behind;
             }
         }
-        if let Some(last) = records.last() {
-            position.offset = last.offset + 1;
-        }
+        position.offset = next;
         while position
             .ahead
             .front()
@@ -178,8 +186,31 @@ impl Member {
         {
             position.ahead.pop_front();
         }
-        Ok(Some(Polled::Records(records))
-            .filter(|polled| !matches!(polled, Polled::Records(r) if r.is_empty())))
+        (!records.is_empty()).then_some(Polled::Records(records))
+    }
+
+    /// Tells now and then how far behind this member is.
+    fn tell_lag(&mut self) {
+        if self.told_lag.is_some_and(|told| told.elapsed() < LAG_EVERY) {
+            return;
+        }
+        self.told_lag = Some(Instant::now());
+        let state = self.log.shared.state.lock();
+        let committed = state.groups.get(&self.group).map(|group| &group.committed);
+        for topic in &self.topics {
+            let behind = topic.partitions.iter().filter_map(|id| {
+                let position = self.positions.get(id)?;
+                // Who keeps its offsets elsewhere does not commit.
+                let handled = committed.and_then(|committed| committed.get(id).copied());
+                let partition = state.partitions.get(id)?;
+                Some(
+                    partition
+                        .next
+                        .saturating_sub(handled.unwrap_or(position.offset).max(partition.start)),
+                )
+            });
+            measure::lag(&self.group, &topic.name, behind.sum());
+        }
     }
 
     fn find(&self, partition: &TopicPartition) -> Option<PartitionId> {
@@ -191,6 +222,21 @@ impl Member {
         let id = self.find(partition)?;
         self.positions.get_mut(&id)
     }
+}
+
+/// What stands for records whose bytes say nothing, so that somebody hears of them and the partition goes on.
+fn unreadable(partition: &TopicPartition, offset: u64, behind: u64, stored: Bytes) -> Message {
+    let mut message = Message {
+        id: format!("{}/{}/{offset}", partition.topic, partition.partition),
+        value: stored.slice(..stored.len().min(MAX_MESSAGE_BYTES)),
+        ..Message::default()
+    };
+    let records = behind - offset;
+    damaged(
+        &mut message,
+        &format!("{records} stored record(s) cannot be read"),
+    );
+    message
 }
 
 impl Position {
@@ -212,10 +258,12 @@ impl Position {
 impl Subscription for Member {
     async fn poll(&mut self, max: usize) -> Result<Polled, Error> {
         loop {
+            self.tell_lag();
             match self.look(max.max(1)) {
                 Look::News(polled) => return Ok(polled),
                 Look::Batches(id, batches) => {
-                    if let Some(polled) = self.deliver(id, batches, max.max(1))? {
+                    if let Some(polled) = self.deliver(id, batches, max.max(1)) {
+                        measure::consumed(&self.group, &polled);
                         return Ok(polled);
                     }
                 }

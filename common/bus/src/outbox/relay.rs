@@ -1,4 +1,6 @@
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use metrics::Gauge;
@@ -10,6 +12,9 @@ use crate::{Error, EventBus, Retries, trace};
 /// Messages that are published in one go.
 const BATCH: usize = 512;
 
+/// A batch in hand has so long to get to the bus when the relay is to stop.
+const FINISH: Duration = Duration::from_secs(5);
+
 /// Publishes what the outbox holds, in its order, until the token is cancelled. One relay per outbox.
 ///
 /// A message is forgotten only after the bus has it durably, so that a crash in between publishes it twice, with the
@@ -19,8 +24,21 @@ pub async fn relay(
     bus: Arc<dyn EventBus>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let result = tokio::select! {
+        result = relay_until(&*outbox, &*bus, &shutdown) => result,
+        () = outbox.hold() => Ok(()),
+    };
+    outbox.release().await;
+    result
+}
+
+async fn relay_until(
+    outbox: &dyn Outbox,
+    bus: &dyn EventBus,
+    shutdown: &CancellationToken,
+) -> Result<(), Error> {
     let retries = Retries {
-        max: std::time::Duration::from_secs(5),
+        max: Duration::from_secs(5),
         ..Retries::default()
     };
     let gauges = Gauges {
@@ -29,11 +47,21 @@ pub async fn relay(
     };
     let mut failures = 0;
     loop {
-        let moved = tokio::select! {
-            biased;
-            // Dropped half way, a batch is published again after the restart.
-            () = shutdown.cancelled() => return Ok(()),
-            moved = publish_next(&*outbox, &*bus, &gauges) => moved,
+        if shutdown.is_cancelled() {
+            return Ok(());
+        }
+        let moved = {
+            let mut moving = pin!(publish_next(outbox, bus, &gauges));
+            tokio::select! {
+                moved = &mut moving => moved,
+                () = shutdown.cancelled() => {
+                    // Dropped half way, a batch would be published again after the restart.
+                    if tokio::time::timeout(FINISH, moving).await.is_err() {
+                        tracing::warn!(store = outbox.name(), "the bus did not take the last batch: it is published again");
+                    }
+                    return Ok(());
+                }
+            }
         };
         match moved {
             Ok(true) => failures = 0,

@@ -21,7 +21,13 @@ pub const MIGRATION: &str = "CREATE TABLE outbox(
 )";
 
 /// Adds a message to the transaction: it is published if and only if the transaction commits.
+///
+/// # Errors
+/// Refuses what no bus would take ([`Outgoing::check`]): it would keep everything behind it waiting for ever.
 pub fn insert(tx: &Transaction<'_>, message: &Outgoing) -> Result<(), marquee_sqlite::Error> {
+    message
+        .check()
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
     let mut bytes = Vec::new();
     codec::encode(&message.message, &mut bytes);
     tx.prepare_cached("INSERT INTO outbox(topic, message) VALUES (?, ?)")?

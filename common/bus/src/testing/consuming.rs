@@ -1,6 +1,6 @@
 //! Cases about groups and the consumer runner.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::{
 
 /// An event that is nothing but text.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Said {
+pub(super) struct Said {
     #[prost(string, tag = "1")]
-    text: String,
+    pub(super) text: String,
 }
 
 impl BusEvent for Said {
@@ -37,7 +37,7 @@ impl BusEvent for Said {
     }
 }
 
-fn said(key: &str, text: &str) -> Outgoing {
+pub(super) fn said(key: &str, text: &str) -> Outgoing {
     crate::event(
         key,
         &Said {
@@ -48,13 +48,13 @@ fn said(key: &str, text: &str) -> Outgoing {
 
 /// Writes down what it hears; some texts make it fail.
 #[derive(Default)]
-struct Listener {
-    heard: Mutex<Vec<(u32, String)>>,
+pub(super) struct Listener {
+    pub(super) heard: Mutex<Vec<(u32, String)>>,
     failures: AtomicUsize,
 }
 
 impl Listener {
-    fn heard(&self) -> usize {
+    pub(super) fn heard(&self) -> usize {
         self.heard.lock().len()
     }
 }
@@ -81,13 +81,13 @@ impl Handler<Said> for Listener {
 }
 
 /// A running consumer, stopped and waited for at the end.
-struct Running {
+pub(super) struct Running {
     shutdown: CancellationToken,
     task: tokio::task::JoinHandle<Result<(), Error>>,
 }
 
 impl Running {
-    fn start(bus: Arc<dyn EventBus>, group: &str, listener: &Arc<Listener>) -> Self {
+    pub(super) fn start(bus: Arc<dyn EventBus>, group: &str, listener: &Arc<Listener>) -> Self {
         let shutdown = CancellationToken::new();
         let retries = Retries {
             first: Duration::from_millis(1),
@@ -103,14 +103,14 @@ impl Running {
         }
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.shutdown.cancel();
         soon("the consumer stops", self.task).await.unwrap().unwrap();
     }
 }
 
-/// A fixture on which this run's group has read whatever an earlier run left on a shared server.
-async fn fresh<F: Fixture>() -> (F, Arc<dyn EventBus>, String) {
+/// A fixture with the topic and a group of its own.
+pub(super) async fn fresh<F: Fixture>() -> (F, Arc<dyn EventBus>, String) {
     let fixture = F::start().await;
     let bus = fixture.bus();
     bus.declare(&[Said::TOPIC, dead_letters(&Said::TOPIC)])
@@ -118,73 +118,6 @@ async fn fresh<F: Fixture>() -> (F, Arc<dyn EventBus>, String) {
         .unwrap();
     let group = format!("group-{}", uuid::Uuid::now_v7().simple());
     (fixture, bus, group)
-}
-
-pub async fn members_share_the_partitions_and_lose_nothing_when_they_come_and_go<F: Fixture>() {
-    let fixture = F::start().await;
-    let (bus, topic) = (fixture.bus(), topic(6));
-    bus.declare(&[topic]).await.unwrap();
-    let handled: Arc<Mutex<BTreeMap<String, BTreeSet<usize>>>> = Arc::default();
-    let total = 600;
-    let member = |name: usize, limit: usize| {
-        let (bus, handled) = (bus.clone(), handled.clone());
-        tokio::spawn(async move {
-            let mut subscription = bus.subscribe("g", &[topic]).await.unwrap();
-            let mut count = 0;
-            while count < limit {
-                if let Polled::Records(records) = subscription.poll(5).await.unwrap() {
-                    for record in &records {
-                        handled
-                            .lock()
-                            .entry(record.message.id.clone())
-                            .or_default()
-                            .insert(name);
-                        count += 1;
-                        let committed = subscription
-                            .commit(&record.topic_partition(), record.offset + 1)
-                            .await;
-                        assert!(
-                            committed.is_ok(),
-                            "an owner that has not given up commits: {committed:?}"
-                        );
-                    }
-                }
-            }
-            // Leaves by being dropped.
-        })
-    };
-    let first = member(1, usize::MAX);
-    for n in 0..total / 3 {
-        bus.publish(vec![message(&topic, &n.to_string(), "v")])
-            .await
-            .unwrap();
-    }
-    let second = member(2, 60);
-    for n in 0..total / 3 {
-        bus.publish(vec![message(&topic, &n.to_string(), "v")])
-            .await
-            .unwrap();
-    }
-    soon("the second member gets its share", second).await.unwrap();
-    let third = member(3, usize::MAX);
-    for n in 0..total / 3 {
-        bus.publish(vec![message(&topic, &n.to_string(), "v")])
-            .await
-            .unwrap();
-    }
-    until("every message is handled", || handled.lock().len() == total).await;
-    until("the third member takes part", || {
-        handled.lock().values().any(|by| by.contains(&3))
-    })
-    .await;
-    // Each was handled once: all of them committed before they gave a partition up.
-    assert!(
-        handled.lock().values().all(|by| by.len() == 1),
-        "{:?}",
-        handled.lock()
-    );
-    first.abort();
-    third.abort();
 }
 
 pub async fn a_former_owner_cannot_commit<F: Fixture>() {
@@ -305,6 +238,44 @@ pub async fn poison_goes_to_the_dead_letters_and_the_partition_moves_on<F: Fixtu
         assert!(message.attribute("dead_letter_partition").is_some());
     }
     consumer.stop().await;
+}
+
+pub async fn an_error_whose_text_panics_is_poison_too<F: Fixture>() {
+    #[derive(Debug)]
+    struct Unspeakable;
+    impl std::fmt::Display for Unspeakable {
+        fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            panic!("on purpose")
+        }
+    }
+    impl std::error::Error for Unspeakable {}
+    struct Picky(AtomicUsize);
+    #[async_trait]
+    impl Handler<Said> for Picky {
+        async fn handle(&self, delivery: Delivery<Said>) -> Result<(), HandlerError> {
+            if delivery.event.text == "unspeakable" {
+                return Err(HandlerError::poison(Unspeakable));
+            }
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        }
+    }
+    let (_fixture, bus, group) = fresh::<F>().await;
+    let picky = Arc::new(Picky(AtomicUsize::new(0)));
+    let shutdown = CancellationToken::new();
+    let consumer = Consumer::new(bus.clone(), group.as_str()).on::<Said>(picky.clone());
+    let consumer = tokio::spawn(consumer.run(shutdown.clone()));
+    let sent = vec![said("k", "before"), said("k", "unspeakable"), said("k", "after")];
+    let id = sent[1].message.id.clone();
+    bus.publish(sent).await.unwrap();
+    until("the partition moves on", || picky.0.load(Ordering::SeqCst) == 2).await;
+    let mut dead = bus
+        .subscribe(&group, &[dead_letters(&Said::TOPIC)])
+        .await
+        .unwrap();
+    assert_eq!(collect(&mut *dead, 1).await[0].message.id, id);
+    shutdown.cancel();
+    soon("the consumer stops", consumer).await.unwrap().unwrap();
 }
 
 pub async fn one_stuck_partition_does_not_stop_the_others<F: Fixture>() {

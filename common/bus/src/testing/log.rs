@@ -194,6 +194,101 @@ pub async fn seeking_replays_from_the_offset<F: Fixture>() {
     assert_eq!(values(&collect(&mut *subscription, 3).await)[&0], ["7", "8", "9"]);
 }
 
+pub async fn a_group_says_where_it_goes_on<F: Fixture>() {
+    let (fixture, topic) = declared::<F>(2).await;
+    let bus = fixture.bus();
+    assert_eq!(bus.committed("g", &topic).await.unwrap(), [None, None]);
+    bus.publish((0..40).map(|n| message(&topic, &n.to_string(), "v")).collect())
+        .await
+        .unwrap();
+    let mut subscription = bus.subscribe("g", &[topic]).await.unwrap();
+    collect(&mut *subscription, 40).await;
+    let partition = TopicPartition {
+        topic: topic.name.into(),
+        partition: 1,
+    };
+    subscription.commit(&partition, 2).await.unwrap();
+    subscription.close().await;
+    assert_eq!(bus.committed("g", &topic).await.unwrap(), [None, Some(2)]);
+    assert_eq!(bus.committed("another", &topic).await.unwrap(), [None, None]);
+}
+
+pub async fn what_expired_is_gone_and_a_group_goes_on_at_the_earliest<F: Fixture>() {
+    let (fixture, topic) = declared::<F>(1).await;
+    let bus = fixture.bus();
+    let old = (0..10).map(|n| message(&topic, "k", &n.to_string()));
+    bus.publish(old.collect()).await.unwrap();
+    let mut slow = bus.subscribe("slow", &[topic]).await.unwrap();
+    let records = collect(&mut *slow, 10).await;
+    slow.commit(&records[0].topic_partition(), 3).await.unwrap();
+    slow.close().await;
+    fixture.expire(&topic).await;
+    assert_eq!(bus.start_offsets(&topic).await.unwrap(), [10]);
+    assert_eq!(bus.end_offsets(&topic).await.unwrap(), [10], "offsets go on");
+    bus.publish(vec![message(&topic, "k", "new")]).await.unwrap();
+    for group in ["slow", "new"] {
+        let mut subscription = bus.subscribe(group, &[topic]).await.unwrap();
+        let records = collect(&mut *subscription, 1).await;
+        assert_eq!(
+            (records[0].offset, &*records[0].message.value),
+            (10, &b"new"[..]),
+            "{group}"
+        );
+    }
+    let mut back = bus.subscribe("back", &[topic]).await.unwrap();
+    let partition = collect(&mut *back, 1).await[0].topic_partition();
+    back.seek(&partition, 4);
+    assert_eq!(
+        collect(&mut *back, 1).await[0].offset,
+        10,
+        "a place that is gone means the earliest"
+    );
+}
+
+pub async fn a_new_owner_may_begin_elsewhere_than_the_group_committed<F: Fixture>() {
+    let (fixture, topic) = declared::<F>(1).await;
+    let bus = fixture.bus();
+    bus.publish((0..10).map(|n| message(&topic, "k", &n.to_string())).collect())
+        .await
+        .unwrap();
+    let mut subscription = bus.subscribe("g", &[topic]).await.unwrap();
+    let Polled::Assigned(partitions) = soon("an assignment", subscription.poll(1)).await.unwrap() else {
+        panic!("nothing comes before the assignment")
+    };
+    subscription.seek(&partitions[0], 6);
+    assert_eq!(
+        values(&collect(&mut *subscription, 4).await)[&0],
+        ["6", "7", "8", "9"]
+    );
+}
+
+pub async fn everything_of_a_long_backlog_comes_in_order_to_a_reader_who_stops_now_and_then<F: Fixture>() {
+    let (fixture, topic) = declared::<F>(1).await;
+    let bus = fixture.bus();
+    let value = "x".repeat(2_000);
+    for _ in 0..12 {
+        bus.publish((0..500).map(|_| message(&topic, "k", &value)).collect())
+            .await
+            .unwrap();
+    }
+    let mut subscription = bus.subscribe("g", &[topic]).await.unwrap();
+    let mut offsets = Vec::new();
+    while offsets.len() < 6_000 {
+        // Long enough for whoever reads ahead to come to its limit.
+        let records = collect(&mut *subscription, 1).await;
+        if offsets.len() % 700 < 100 {
+            tokio::task::yield_now().await;
+            subscription.pause(&records[0].topic_partition());
+            let quiet =
+                tokio::time::timeout(std::time::Duration::from_millis(20), subscription.poll(1)).await;
+            assert!(quiet.is_err(), "a paused partition is quiet");
+            subscription.resume(&records[0].topic_partition());
+        }
+        offsets.extend(records.iter().map(|record| record.offset));
+    }
+    assert_eq!(offsets, (0..6_000).collect::<Vec<_>>());
+}
+
 pub async fn a_paused_partition_waits_while_others_go_on<F: Fixture>() {
     let (fixture, topic) = declared::<F>(2).await;
     let bus = fixture.bus();

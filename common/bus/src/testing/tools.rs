@@ -17,6 +17,8 @@ pub trait Fixture: Send + Sync + Sized + 'static {
     fn bus(&self) -> Arc<dyn EventBus>;
     /// Stops the bus and starts it again on the same data.
     fn restart(self) -> impl Future<Output = Self> + Send;
+    /// Lets everything that is on the topic now become older than the topic keeps it.
+    fn expire(&self, topic: &Topic) -> impl Future<Output = ()> + Send;
 }
 
 /// Everything here is local; what takes longer is stuck.

@@ -1,0 +1,618 @@
+//! The thread that owns a subscription's consumer: it reads ahead, and does what may block.
+
+use std::collections::{HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use marquee_proto::topic::Topic;
+use parking_lot::{Condvar, Mutex};
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::types::RDKafkaRespErr;
+use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use tokio::sync::{Notify, oneshot};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::cloudevents::{self, Raw};
+use super::group::Group;
+use super::{Settings, context, unavailable};
+use crate::{Error, Record, TopicPartition, measure};
+
+/// The member has so long to say where to begin, after it was told of new partitions.
+const BEGIN: Duration = Duration::from_secs(10);
+
+/// And so long to finish what it has in hand of partitions that go to somebody else. A member that does not poll for
+/// longer must not keep the whole group waiting; what it had comes again elsewhere.
+const FINISH: Duration = Duration::from_secs(30);
+
+/// Records that are handed over in one go.
+const HAND_OVER: usize = 500;
+
+/// The thread looks around so often when nothing wakes it.
+const TICK: Duration = Duration::from_millis(500);
+
+const SEEK: Duration = Duration::from_secs(5);
+
+/// The last commits of partitions that go are tried for so long, so often.
+const COMMIT: Duration = Duration::from_secs(3);
+const COMMIT_AGAIN: Duration = Duration::from_millis(20);
+
+/// What a member and its poller share.
+pub(super) struct Shared {
+    pub(super) state: Mutex<State>,
+    /// There is something for the member.
+    pub(super) arrived: Notify,
+    /// There is something for the poller.
+    pub(super) wake: Wake,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) group: Group,
+    pub(super) leaving: bool,
+    pub(super) ended: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Wake {
+    woken: Mutex<bool>,
+    condvar: Condvar,
+}
+
+impl Wake {
+    pub(super) fn wake(&self) {
+        *self.woken.lock() = true;
+        self.condvar.notify_one();
+    }
+
+    fn wait(&self, limit: Duration) {
+        let mut woken = self.woken.lock();
+        if !*woken {
+            self.condvar.wait_for(&mut woken, limit);
+        }
+        *woken = false;
+    }
+}
+
+/// What librdkafka tells while it is polled.
+struct Events {
+    /// How often it told something; polling says "nothing" for that too.
+    count: AtomicU64,
+    leaving: AtomicBool,
+    rebalances: Mutex<VecDeque<Rebalance>>,
+    /// The answer to the commit that is under way.
+    committed: Mutex<Option<Result<(), KafkaError>>>,
+    /// Where partitions end.
+    ends: Mutex<Option<HashMap<(String, i32), u64>>>,
+}
+
+enum Rebalance {
+    Assign(TopicPartitionList),
+    Revoke {
+        partitions: TopicPartitionList,
+        lost: bool,
+    },
+}
+
+impl Events {
+    fn happened(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl ClientContext for Events {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
+        self.happened();
+        context::log(level, facility, text);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.happened();
+        context::trouble(&error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        self.happened();
+        let mut ends = HashMap::new();
+        for (name, topic) in statistics.topics {
+            for (number, partition) in topic.partitions {
+                if let Ok(end) = u64::try_from(partition.hi_offset.max(partition.ls_offset)) {
+                    ends.insert((name.clone(), number), end);
+                }
+            }
+        }
+        *self.ends.lock() = Some(ends);
+    }
+}
+
+impl ConsumerContext for Events {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        code: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        self.happened();
+        let assign = matches!(code, RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
+        // At the end there is nobody to ask. With nothing to say, neither.
+        if self.leaving.load(Ordering::Relaxed) || partitions.count() == 0 {
+            let done = if assign {
+                consumer.incremental_assign(partitions)
+            } else {
+                consumer.incremental_unassign(partitions)
+            };
+            return report(done, "rebalance");
+        }
+        // Otherwise it goes on when the member has been asked. The consumer waits for that and stays in the group.
+        let partitions = partitions.clone();
+        self.rebalances.lock().push_back(if assign {
+            Rebalance::Assign(partitions)
+        } else {
+            let lost = consumer.assignment_lost();
+            Rebalance::Revoke { partitions, lost }
+        });
+    }
+
+    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
+        self.happened();
+        *self.committed.lock() = Some(result);
+    }
+}
+
+fn report(result: KafkaResult<()>, what: &str) {
+    if let Err(error) = result {
+        tracing::warn!(%error, what, "kafka refused");
+    }
+}
+
+/// Whether a commit may succeed a moment later: the group is between two generations, or its coordinator is moving.
+fn passes(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            Code::RebalanceInProgress
+                | Code::IllegalGeneration
+                | Code::CoordinatorLoadInProgress
+                | Code::CoordinatorNotAvailable
+                | Code::NotCoordinator
+                | Code::WaitingForCoordinator
+                | Code::BrokerTransportFailure
+                | Code::RequestTimedOut
+        )
+    )
+}
+
+struct Poller {
+    consumer: BaseConsumer<Events>,
+    shared: Arc<Shared>,
+    group: String,
+    prefix: String,
+    /// By their names on the server.
+    topics: HashMap<String, Arc<str>>,
+    /// The rebalance under way: the news that tells the member, and when it is done without its answer.
+    asked: Option<Asked>,
+    committing: Option<Vec<(TopicPartition, u64)>>,
+    /// No commit before; after one that failed.
+    commit_after: Instant,
+}
+
+struct Asked {
+    rebalance: Rebalance,
+    news: u64,
+    until: Instant,
+}
+
+pub(super) fn start(
+    settings: &Settings,
+    group: &str,
+    topics: &[Topic],
+    token: TaskTrackerToken,
+) -> Result<(Arc<Shared>, oneshot::Receiver<()>), Error> {
+    let session = settings.session_timeout.as_millis();
+    let events = Events {
+        count: AtomicU64::new(0),
+        leaving: AtomicBool::new(false),
+        rebalances: Mutex::default(),
+        committed: Mutex::default(),
+        ends: Mutex::default(),
+    };
+    let mut consumer: BaseConsumer<Events> = settings
+        .client()
+        .set("group.id", format!("{}{group}", settings.prefix))
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", session.to_string())
+        // Members hear of a rebalance by their next heartbeat.
+        .set(
+            "heartbeat.interval.ms",
+            (session / 20).clamp(100, 3_000).to_string(),
+        )
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        // A new group begins at the earliest record, and so does one whose place is no longer kept.
+        .set("auto.offset.reset", "earliest")
+        // A partition that is new or resumed waits for the fetch that is under way.
+        .set("fetch.wait.max.ms", "100")
+        .set("fetch.error.backoff.ms", "100")
+        .set("fetch.queue.backoff.ms", "20")
+        .set("max.partition.fetch.bytes", (1 << 20).to_string())
+        .set("queued.min.messages", "10000")
+        .set("queued.max.messages.kbytes", (16 << 10).to_string())
+        .set("statistics.interval.ms", "3000")
+        .create_with_context(events)
+        .map_err(|error| unavailable(&error))?;
+    let shared = Arc::new(Shared {
+        state: Mutex::default(),
+        arrived: Notify::new(),
+        wake: Wake::default(),
+    });
+    let wake = shared.clone();
+    consumer.set_nonempty_callback(move || wake.wake.wake());
+    let topics: HashMap<String, Arc<str>> = topics
+        .iter()
+        .map(|topic| (format!("{}{}", settings.prefix, topic.name), topic.name.into()))
+        .collect();
+    let names: Vec<&str> = topics.keys().map(String::as_str).collect();
+    consumer.subscribe(&names).map_err(|error| unavailable(&error))?;
+    let poller = Poller {
+        consumer,
+        shared: shared.clone(),
+        group: group.to_owned(),
+        prefix: settings.prefix.clone(),
+        topics,
+        asked: None,
+        committing: None,
+        commit_after: Instant::now(),
+    };
+    let (leaving, left) = oneshot::channel();
+    let ended = Ended(shared.clone());
+    std::thread::Builder::new()
+        .name("kafka-consumer".to_owned())
+        .spawn(move || {
+            // Dropped from the last to the first: the group is left before anybody hears of it.
+            let (_token, _leaving, _ended) = (token, leaving, ended);
+            poller.run();
+        })
+        .map_err(|error| Error::Unavailable(format!("kafka: no thread: {error}")))?;
+    Ok((shared, left))
+}
+
+/// Tells the member that nothing more comes, however the thread ends.
+struct Ended(Arc<Shared>);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        self.0.state.lock().ended = true;
+        self.0.arrived.notify_one();
+    }
+}
+
+impl Poller {
+    fn run(mut self) {
+        loop {
+            let more = self.read();
+            self.rebalance();
+            self.work();
+            self.commit();
+            self.tell_lag();
+            if self.shared.state.lock().leaving {
+                break;
+            }
+            if !more {
+                self.shared.wake.wait(TICK);
+            }
+        }
+        self.commit_now(None);
+        self.consumer.context().leaving.store(true, Ordering::Relaxed);
+        // The answer that the consumer waits for, so that it can leave.
+        for rebalance in self
+            .asked
+            .take()
+            .map(|asked| asked.rebalance)
+            .into_iter()
+            .chain(self.next_rebalance())
+        {
+            match rebalance {
+                Rebalance::Assign(partitions) => {
+                    report(self.consumer.incremental_assign(&partitions), "assign")
+                }
+                Rebalance::Revoke { partitions, .. } => {
+                    report(self.consumer.incremental_unassign(&partitions), "unassign");
+                }
+            }
+        }
+        // Dropping the consumer leaves the group and waits for that.
+    }
+
+    /// Takes what the consumer has. True when there may be more.
+    fn read(&mut self) -> bool {
+        let mut records = Vec::new();
+        let mut more = true;
+        while records.len() < HAND_OVER {
+            let before = self.consumer.context().count.load(Ordering::Relaxed);
+            match self.consumer.poll(Duration::ZERO) {
+                Some(Ok(message)) => records.extend(self.record(&message)),
+                Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    tracing::error!(group = self.group, %code, "kafka's consumer failed for good");
+                }
+                // It goes on by itself.
+                Some(Err(error)) => tracing::debug!(group = self.group, %error, "reading from kafka"),
+                None if self.consumer.context().count.load(Ordering::Relaxed) == before => {
+                    more = false;
+                    break;
+                }
+                None => {}
+            }
+            if self.asked.is_none() && !self.consumer.context().rebalances.lock().is_empty() {
+                break;
+            }
+        }
+        if !records.is_empty() {
+            let mut state = self.shared.state.lock();
+            let mut news = false;
+            for (bytes, record) in records {
+                news |= state.group.arrived(bytes, record);
+            }
+            drop(state);
+            if news {
+                self.shared.arrived.notify_one();
+            }
+        }
+        more
+    }
+
+    fn record(&self, message: &BorrowedMessage<'_>) -> Option<(usize, Record)> {
+        let topic = self.topics.get(message.topic())?.clone();
+        let partition = u32::try_from(message.partition()).ok()?;
+        let offset = u64::try_from(message.offset()).ok()?;
+        // The binding panics at a header's name that is no UTF-8, which anybody may have written.
+        let headers = catch_unwind(AssertUnwindSafe(|| {
+            message.headers().map_or_else(Vec::new, |headers| {
+                headers.iter().map(|header| (header.key, header.value)).collect()
+            })
+        }));
+        let raw = Raw {
+            key: message.key(),
+            value: message.payload(),
+            timestamp: message.timestamp().to_millis(),
+            headers: headers.ok(),
+        };
+        let message = cloudevents::decode(raw, || format!("{topic}/{partition}/{offset}"));
+        let bytes = message.size();
+        let record = Record {
+            topic,
+            partition,
+            offset,
+            message,
+        };
+        Some((bytes, record))
+    }
+
+    fn next_rebalance(&self) -> Option<Rebalance> {
+        self.consumer.context().rebalances.lock().pop_front()
+    }
+
+    /// Asks the member about partitions that come and go, and does it when it has answered by polling again.
+    fn rebalance(&mut self) {
+        if self.asked.is_none()
+            && let Some(rebalance) = self.next_rebalance()
+        {
+            let mut state = self.shared.state.lock();
+            let (news, limit) = match &rebalance {
+                Rebalance::Assign(partitions) => (state.group.assigned(self.ours(partitions)), BEGIN),
+                Rebalance::Revoke { partitions, lost } => {
+                    // What is lost belongs to somebody else by now.
+                    (
+                        state.group.revoked(self.ours(partitions)),
+                        if *lost { Duration::ZERO } else { FINISH },
+                    )
+                }
+            };
+            drop(state);
+            self.shared.arrived.notify_one();
+            let until = Instant::now() + limit;
+            self.asked = Some(Asked {
+                rebalance,
+                news,
+                until,
+            });
+        }
+        let answered = self.asked.as_ref().is_some_and(|asked| {
+            self.shared.state.lock().group.heeded(asked.news) || Instant::now() >= asked.until
+        });
+        if !answered {
+            return;
+        }
+        match self.asked.take().map(|asked| asked.rebalance) {
+            Some(Rebalance::Assign(partitions)) => self.assign(&partitions),
+            Some(Rebalance::Revoke { partitions, lost }) => {
+                let ours = self.ours(&partitions);
+                if !lost {
+                    self.commit_now(Some(&ours));
+                }
+                self.shared.state.lock().group.forget(&ours);
+                report(self.consumer.incremental_unassign(&partitions), "unassign");
+            }
+            None => {}
+        }
+    }
+
+    fn assign(&self, partitions: &TopicPartitionList) {
+        let ours = self.ours(partitions);
+        let mut from = TopicPartitionList::with_capacity(ours.len());
+        {
+            let mut state = self.shared.state.lock();
+            for partition in &ours {
+                // Without a place of the member's, where the group committed.
+                let offset = state
+                    .group
+                    .begin(partition)
+                    .and_then(|offset| i64::try_from(offset).ok())
+                    .map_or(Offset::Invalid, Offset::Offset);
+                self.add(&mut from, partition, offset);
+            }
+        }
+        report(self.consumer.incremental_assign(&from), "assign");
+    }
+
+    /// Seeks, and stops or resumes partitions as there is room for them.
+    fn work(&mut self) {
+        let work = self.shared.state.lock().group.work();
+        if !work.hold.is_empty() {
+            report(self.consumer.pause(&self.list(&work.hold)), "pause");
+        }
+        if !work.release.is_empty() {
+            report(self.consumer.resume(&self.list(&work.release)), "resume");
+        }
+        if work.seeks.is_empty() {
+            return;
+        }
+        let mut places = TopicPartitionList::with_capacity(work.seeks.len());
+        for (partition, offset) in &work.seeks {
+            self.add(
+                &mut places,
+                partition,
+                Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX)),
+            );
+        }
+        match self.consumer.seek_partitions(places, SEEK) {
+            Ok(places) => {
+                let mut state = self.shared.state.lock();
+                for (partition, offset) in &work.seeks {
+                    let number = i32::try_from(partition.partition).unwrap_or(i32::MAX);
+                    let sought = places
+                        .find_partition(&self.full_name(&partition.topic), number)
+                        .is_some_and(|place| place.error().is_ok());
+                    // Otherwise it has not begun yet, and is tried again.
+                    if sought {
+                        state.group.sought(partition, *offset);
+                    }
+                }
+            }
+            Err(error) => tracing::debug!(group = self.group, %error, "cannot seek yet"),
+        }
+        if self.shared.state.lock().group.has_work() {
+            std::thread::sleep(Duration::from_millis(5));
+            self.shared.wake.wake();
+        }
+    }
+
+    /// Sends what was committed since, one request at a time.
+    fn commit(&mut self) {
+        if self.committing.is_some() {
+            let Some(answer) = self.consumer.context().committed.lock().take() else {
+                return;
+            };
+            let sent = self.committing.take().unwrap_or_default();
+            if let Err(error) = answer {
+                self.commit_failed(sent, &error);
+            }
+        }
+        if Instant::now() < self.commit_after || !self.shared.state.lock().group.has_commits() {
+            return;
+        }
+        let commits = self.shared.state.lock().group.take_commits(None);
+        match self.consumer.commit(&self.offsets(&commits), CommitMode::Async) {
+            Ok(()) => self.committing = Some(commits),
+            Err(error) => self.commit_failed(commits, &error),
+        }
+    }
+
+    /// Commits and waits for the answer: of partitions that somebody else goes on with.
+    fn commit_now(&mut self, only: Option<&[TopicPartition]>) {
+        let mut commits = self.shared.state.lock().group.take_commits(only);
+        // One that is under way may fail yet.
+        for (partition, next) in self.committing.iter().flatten() {
+            let wanted = only.is_none_or(|only| only.contains(partition));
+            if wanted && !commits.iter().any(|(known, _)| known == partition) {
+                commits.push((partition.clone(), *next));
+            }
+        }
+        if commits.is_empty() {
+            return;
+        }
+        let offsets = self.offsets(&commits);
+        let until = Instant::now() + COMMIT;
+        loop {
+            match self.consumer.commit(&offsets, CommitMode::Sync) {
+                Ok(()) => return,
+                Err(error) if passes(&error) && Instant::now() < until => std::thread::sleep(COMMIT_AGAIN),
+                Err(error) => {
+                    tracing::warn!(group = self.group, %error, "cannot commit: these records come again");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn commit_failed(&mut self, commits: Vec<(TopicPartition, u64)>, error: &KafkaError) {
+        tracing::debug!(group = self.group, %error, "cannot commit, trying again");
+        let mut state = self.shared.state.lock();
+        for (partition, next) in commits {
+            state.group.commit_failed(partition, next);
+        }
+        self.commit_after = Instant::now() + TICK;
+    }
+
+    fn tell_lag(&self) {
+        let Some(ends) = self.consumer.context().ends.lock().take() else {
+            return;
+        };
+        let lag = self
+            .shared
+            .state
+            .lock()
+            .group
+            .lag(&ends, |name| self.full_name(name));
+        for topic in self.topics.values() {
+            measure::lag(&self.group, topic, lag.get(topic).copied().unwrap_or(0));
+        }
+    }
+
+    fn full_name(&self, topic: &str) -> String {
+        format!("{}{topic}", self.prefix)
+    }
+
+    fn ours(&self, partitions: &TopicPartitionList) -> Vec<TopicPartition> {
+        let known = partitions.elements().into_iter().filter_map(|place| {
+            Some(TopicPartition {
+                topic: self.topics.get(place.topic())?.clone(),
+                partition: u32::try_from(place.partition()).ok()?,
+            })
+        });
+        known.collect()
+    }
+
+    fn add(&self, list: &mut TopicPartitionList, partition: &TopicPartition, offset: Offset) {
+        let number = i32::try_from(partition.partition).unwrap_or(i32::MAX);
+        // Only an offset that cannot be written is refused, and all of ours can.
+        report(
+            list.add_partition_offset(&self.full_name(&partition.topic), number, offset),
+            "offset",
+        );
+    }
+
+    fn list(&self, partitions: &[TopicPartition]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            self.add(&mut list, partition, Offset::Invalid);
+        }
+        list
+    }
+
+    fn offsets(&self, commits: &[(TopicPartition, u64)]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(commits.len());
+        for (partition, next) in commits {
+            self.add(
+                &mut list,
+                partition,
+                Offset::Offset(i64::try_from(*next).unwrap_or(i64::MAX)),
+            );
+        }
+        list
+    }
+}
