@@ -13,5 +13,5 @@ mod process;
 mod wait;
 
 pub use binary::{Binary, Listens};
-pub use process::{Marquee, Person, Ready};
+pub use process::{Marquee, Person, Ready, program};
 pub use wait::{wait_for, wait_until};

@@ -183,19 +183,24 @@ impl Marquee {
 }
 
 /// The binary, beside the test's own.
+fn binary() -> Result<PathBuf> {
+    program("marquee")
+}
+
+/// A binary that cargo has built beside the test's own.
 ///
 /// # Errors
 /// When it is not built.
-pub(crate) fn binary() -> Result<PathBuf> {
+pub fn program(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let target = test
         .ancestors()
         .nth(2)
         .context("a test is in target/<profile>/deps")?;
-    let binary = target.join("marquee");
+    let binary = target.join(name);
     if !binary.is_file() {
         bail!(
-            "{} is not built: run `cargo build -p marquee`, or the tests by `cargo xtask test`",
+            "{} is not built: run `cargo build -p {name}`, or the tests by `cargo xtask test`",
             binary.display()
         );
     }

@@ -1,0 +1,285 @@
+//! What NGINX adds to the services and keeps from clients.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use marquee_proto::events::v1::EventState;
+use marquee_testkit::http::{Answer, curl};
+use marquee_testkit::{Ready, ffmpeg, http, wait_for, wait_until};
+use marquee_tests::{Api, until_state, uuid};
+use serde_json::Value;
+
+const SOON: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn an_unknown_path_is_a_problem_that_says_where_to_look() -> Result<()> {
+    let place = Ready::of_fleet();
+    for path in ["/v1/nothing", "/v1/channels/a/b/c/d"] {
+        let answer = http::get(&format!("{}{path}", place.rest)).await?;
+        ensure!(answer.status == 404, "{answer:?}");
+        ensure!(
+            answer.header("content-type") == Some("application/problem+json"),
+            "{answer:?}"
+        );
+        let problem = answer.json()?;
+        ensure!(
+            problem["reason"] == "UNKNOWN_PATH" && problem["status"] == 404,
+            "{problem}"
+        );
+    }
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn every_rest_path_of_the_description_reaches_its_service() -> Result<()> {
+    let place = Ready::of_fleet();
+    let description = http::get(&format!("{}/openapi.json", place.rest)).await?.json()?;
+    let paths = description["paths"].as_object().context("no paths")?;
+    ensure!(paths.len() > 40, "{} paths", paths.len());
+    for (path, operations) in paths {
+        // Every variable is one segment that nothing has.
+        let mut concrete = String::new();
+        for (at, piece) in path.split(['{', '}']).enumerate() {
+            concrete.push_str(if at % 2 == 0 { piece } else { "nobody" });
+        }
+        for method in operations.as_object().context("no operations")?.keys() {
+            let url = format!("{}{concrete}", place.rest);
+            let method = method.to_uppercase();
+            let mut arguments = vec!["--request", &method, "--max-time", "2"];
+            if method != "GET" {
+                arguments.extend(["--header", "content-type: application/json", "--data", "{}"]);
+            }
+            arguments.push(&url);
+            let answer = curl(&arguments).await;
+            // A stream of events goes on; the gateway has found its service then.
+            let Ok(answer) = answer else { continue };
+            let is_gateways = answer.json().is_ok_and(|problem| {
+                problem["reason"] == "UNKNOWN_PATH" || problem["reason"] == "SERVICE_UNREACHABLE"
+            });
+            ensure!(!is_gateways, "{method} {concrete}: {answer:?}");
+        }
+    }
+    Ok(())
+}
+
+/// A unary call with an empty request, as curl can make it: the trailers come after the body.
+async fn grpc(url: &str, arguments: &[&str]) -> Result<Answer> {
+    let folder = tempfile::tempdir()?;
+    let message = folder.path().join("message");
+    std::fs::write(&message, [0; 5])?;
+    let body = format!("@{}", message.display());
+    let mut all = vec![
+        "--header",
+        "content-type: application/grpc",
+        "--header",
+        "te: trailers",
+    ];
+    all.extend([
+        "--data-binary",
+        &body,
+        "--output",
+        "/dev/null",
+        "--dump-header",
+        "-",
+    ]);
+    all.extend(arguments);
+    all.push(url);
+    curl(&all).await
+}
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn a_service_that_there_is_not_is_unimplemented() -> Result<()> {
+    let place = Ready::of_fleet();
+    let url = format!("{}/marquee.nothing.v1.Service/Call", place.grpc);
+    let answer = grpc(&url, &["--http2-prior-knowledge"]).await?;
+    ensure!(
+        answer.status == 200 && answer.header("grpc-status") == Some("12"),
+        "{answer:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn grpc_works_over_tls_beside_everything_else() -> Result<()> {
+    let place = Ready::of_fleet();
+    let url = format!("{}/marquee.events.v1.ChannelService/ListChannels", place.https);
+    let answer = grpc(&url, &["--insecure", "--http2"]).await?;
+    ensure!(answer.status == 200, "{answer:?}");
+    ensure!(
+        answer.header("grpc-status") == Some("0") || answer.body.contains("grpc-status: 0"),
+        "{answer:?}"
+    );
+    let rest = curl(&["--insecure", &format!("{}/v1/channels", place.https)]).await?;
+    ensure!(rest.status == 200, "{rest:?}");
+    ensure!(rest.header("strict-transport-security").is_some() || rest.header("x-request-id").is_some());
+    let page = curl(&["--insecure", &format!("{}/", place.https)]).await?;
+    ensure!(page.body.contains("<title>"), "{page:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn a_request_id_goes_through_to_the_service_and_back() -> Result<()> {
+    let place = Ready::of_fleet();
+    let own = format!("test-{}", uuid());
+    let header = format!("x-request-id: {own}");
+    let url = format!("{}/v1/channels/nobody", place.rest);
+    let answer = curl(&["--header", &header, &url]).await?;
+    ensure!(answer.header("x-request-id") == Some(&own), "{answer:?}");
+    let ids = answer.headers.iter().filter(|(name, _)| name == "x-request-id");
+    ensure!(ids.count() == 1, "{answer:?}");
+    ensure!(
+        answer.body.contains(&own),
+        "the service does not name the request: {answer:?}"
+    );
+
+    // What is no id is replaced.
+    let answer = curl(&["--header", "x-request-id: <script>", &url]).await?;
+    let made = answer.header("x-request-id").context("no id")?;
+    ensure!(made.len() == 32, "{answer:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn the_clients_address_is_what_a_trusted_proxy_says() -> Result<()> {
+    let place = Ready::of_fleet();
+    let own = format!("test-{}", uuid());
+    let header = format!("x-request-id: {own}");
+    let url = format!("{}/v1/channels", place.rest);
+    // The test is on the network that this gateway trusts.
+    curl(&[
+        "--header",
+        &header,
+        "--header",
+        "x-forwarded-for: 203.0.113.9",
+        &url,
+    ])
+    .await?;
+    let line = logged(&place, &own).await?;
+    ensure!(line["client"] == "203.0.113.9", "{line}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn the_access_log_has_no_tokens() -> Result<()> {
+    let place = Ready::of_fleet();
+    let own = format!("test-{}", uuid());
+    let header = format!("x-request-id: {own}");
+    let url = format!("{}/v1/channels?access_token=very-secret", place.rest);
+    curl(&["--header", &header, &url]).await?;
+    let line = logged(&place, &own).await?;
+    ensure!(
+        line["path"] == "/v1/channels" && !line.to_string().contains("very-secret"),
+        "{line}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn what_is_for_operators_is_not_shown() -> Result<()> {
+    let place = Ready::of_fleet();
+    for path in ["/metrics", "/readyz"] {
+        let answer = http::get(&format!("{}{path}", place.rest)).await?;
+        ensure!(answer.status == 404, "{path}: {answer:?}");
+    }
+    let own = http::get(&format!("{}/healthz", place.rest)).await?;
+    ensure!(own.status == 200 && own.body == "ok\n", "{own:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn pages_are_asked_for_again_and_their_assets_are_kept() -> Result<()> {
+    let place = Ready::of_fleet();
+    let page = http::get(&format!("{}/watch/anything", place.pages)).await?;
+    ensure!(
+        page.status == 200 && page.header("cache-control") == Some("no-cache"),
+        "{page:?}"
+    );
+    let asset = page
+        .body
+        .split('"')
+        .find(|word| word.starts_with("/assets/"))
+        .context("no asset")?;
+    let asset = http::get(&format!("{}{asset}", place.pages)).await?;
+    ensure!(asset.status == 200, "{}", asset.status);
+    ensure!(
+        asset
+            .header("cache-control")
+            .is_some_and(|value| value.contains("immutable"))
+    );
+    let missing = http::get(&format!("{}/assets/missing.js", place.pages)).await?;
+    ensure!(missing.status == 404, "{missing:?}");
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs fleet"]
+async fn rtmps_publishes_and_media_are_kept_while_playlists_move() -> Result<()> {
+    let place = Ready::of_fleet();
+    let api = Api::at(&place).await?;
+    let tag = &uuid()[..8];
+    let creator = api.register(&format!("tess-{tag}@example.org"), "Tess").await?;
+    let channel = api.channel(&creator, &format!("tls{tag}"), "TLS").await?;
+    let event = api.event(&creator, &channel, "Behind TLS").await?;
+    let key = api.stream_key(&creator, &channel).await?;
+    let mut changes = api.watch_event(&event.name).await?;
+    let _encoder = ffmpeg::publish(&format!("{}/{key}", place.rtmps), None)?;
+    let live = tokio::time::timeout(SOON, until_state(&mut changes, EventState::Live)).await??;
+    let playlist = format!("{}{}", place.pages, live.playback_path).replace("index", "media");
+    let segment = wait_for("a segment", SOON, async || {
+        let text = http::get(&playlist).await.ok()?.body;
+        let file = text
+            .lines()
+            .find(|line| !line.starts_with('#') && !line.is_empty())?
+            .to_owned();
+        Some(playlist.replace("media.m3u8", &file))
+    })
+    .await?;
+
+    let statuses = async |url: &str| -> Result<Vec<String>> {
+        let mut statuses = Vec::new();
+        for _ in 0..2 {
+            let own = format!("test-{}", uuid());
+            let header = format!("x-request-id: {own}");
+            let answer = curl(&[
+                "--output",
+                "/dev/null",
+                "--dump-header",
+                "-",
+                "--header",
+                &header,
+                url,
+            ])
+            .await?;
+            ensure!(answer.status == 200, "{url}: {answer:?}");
+            let line = logged(&place, &own).await?;
+            statuses.push(line["cache"].as_str().unwrap_or_default().to_owned());
+        }
+        Ok(statuses)
+    };
+    ensure!(statuses(&segment).await? == ["MISS", "HIT"]);
+    let of_playlist = statuses(&playlist).await?;
+    ensure!(!of_playlist.contains(&"HIT".to_owned()), "{of_playlist:?}");
+    Ok(())
+}
+
+/// The line of the gateway's access log about this request.
+async fn logged(place: &Ready, request_id: &str) -> Result<Value> {
+    let log = place.folder.join("nginx/access.log");
+    let find = || -> Option<Value> {
+        let text = std::fs::read_to_string(Path::new(&log)).ok()?;
+        let line = text.lines().rfind(|line| line.contains(request_id))?;
+        serde_json::from_str(line).ok()
+    };
+    wait_until("the request in the log", SOON, async || find().is_some()).await?;
+    find().context("gone")
+}
