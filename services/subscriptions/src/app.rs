@@ -6,12 +6,13 @@ mod follows;
 mod keys;
 mod memberships;
 mod passwords;
+pub(crate) mod prepare;
 mod reminders;
 mod replay;
 mod sessions;
 pub(crate) mod sweep;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use marquee_auth::Principal;
 use marquee_client::Peers;
@@ -21,11 +22,10 @@ pub(crate) use self::memberships::Order;
 pub(crate) use self::sessions::Tokens;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::domain::attempts::Attempts;
 use crate::domain::plan::Plan;
 use crate::error::{Error, Resource};
 use crate::payment::PaymentProvider;
-use crate::store::Store;
+use crate::store::{self, Store};
 
 /// The service without its faces.
 pub(crate) struct App {
@@ -33,8 +33,8 @@ pub(crate) struct App {
     clock: Clock,
     config: Config,
     passwords: passwords::Passwords,
-    attempts: parking_lot::Mutex<Attempts>,
-    keys: keys::Keys,
+    /// There once the store was prepared.
+    keys: OnceLock<keys::Keys>,
     provider: Arc<dyn PaymentProvider>,
     catalogue: catalogue::Catalogue,
 }
@@ -58,15 +58,12 @@ impl App {
         provider: Arc<dyn PaymentProvider>,
         peers: Peers,
     ) -> Result<Self, Error> {
-        store.seed_plans(crate::domain::plan::defaults()).await?;
-        let clock = config.clock.clone();
         Ok(Self {
-            keys: keys::Keys::load(&*store, &clock).await?,
+            keys: OnceLock::new(),
             passwords: passwords::Passwords::new(config.hashing).await?,
-            attempts: parking_lot::Mutex::new(Attempts::new(config.login_limit)),
             catalogue: catalogue::Catalogue::new(peers),
             store,
-            clock,
+            clock: config.clock.clone(),
             config,
             provider,
         })
@@ -86,9 +83,15 @@ impl App {
         self.clock.now()
     }
 
-    /// Fails when the store can't be read.
-    pub(crate) async fn ping(&self) -> Result<(), Error> {
-        Ok(self.store.ping().await?)
+    /// Fails when the store can't be read, or was not prepared.
+    pub(crate) async fn ping(&self) -> Result<(), store::Error> {
+        self.store.ping().await?;
+        self.keys().map(drop)
+    }
+
+    fn keys(&self) -> Result<&keys::Keys, store::Error> {
+        let missing = || store::Error::Unavailable("the signing keys are not loaded yet".into());
+        self.keys.get().ok_or_else(missing)
     }
 
     /// All plans, cheapest first.

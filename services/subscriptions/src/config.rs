@@ -9,12 +9,14 @@ use crate::clock::Clock;
 use crate::domain::attempts::LoginLimit;
 use crate::error::Error;
 use crate::payment::PaymentProvider;
+#[cfg(feature = "postgres")]
+use crate::store::postgres::Settings;
 
 /// What the service needs to know. [`Config::new`] fills in all that has a default.
 #[derive(Clone)]
 pub struct Config {
-    /// The folder of the service's own files; it is made when it is missing.
-    pub data: PathBuf,
+    /// Where accounts and all else are kept.
+    pub store: Location,
     /// What all services of an installation show to get a service token; at least 16 characters.
     pub service_secret: Secret,
     /// How long an access token is good for, in whole seconds. 15 minutes.
@@ -33,6 +35,16 @@ pub struct Config {
     pub payment_provider: Option<Arc<dyn PaymentProvider>>,
     /// Tells the time.
     pub clock: Clock,
+}
+
+/// Where accounts and all else are kept.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// In a file in this folder, for one process alone. The folder is made when it is missing.
+    Sqlite(PathBuf),
+    /// On a PostgreSQL server, or CockroachDB, for any number of processes. It need not be up yet.
+    #[cfg(feature = "postgres")]
+    Postgres(Settings),
 }
 
 /// How much work password hashing may be: one hash takes 19 MiB and a processor for some 20 ms.
@@ -55,10 +67,10 @@ impl Default for Hashing {
 }
 
 impl Config {
-    /// The defaults, with the two things that have none.
+    /// The defaults, with the two things that have none: everything is kept in a file in the folder `data`.
     pub fn new(data: impl Into<PathBuf>, service_secret: Secret) -> Self {
         Self {
-            data: data.into(),
+            store: Location::Sqlite(data.into()),
             service_secret,
             access_token_lifetime: Duration::from_secs(15 * 60),
             session_lifetime: Duration::from_secs(30 * 24 * 60 * 60),
@@ -77,6 +89,10 @@ impl Config {
     /// [`Error::Config`] names the setting.
     pub fn validate(&self) -> Result<(), Error> {
         let refuse = |text: &str| Err(Error::Config(text.to_owned()));
+        #[cfg(feature = "postgres")]
+        if let Location::Postgres(settings) = &self.store {
+            settings.validate().map_err(Error::Config)?;
+        }
         if self.service_secret.expose().chars().count() < 16 {
             return refuse("service_secret: must have at least 16 characters");
         }
@@ -105,7 +121,7 @@ impl Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")
-            .field("data", &self.data)
+            .field("store", &self.store)
             .field("service_secret", &self.service_secret)
             .field("access_token_lifetime", &self.access_token_lifetime)
             .field("session_lifetime", &self.session_lifetime)

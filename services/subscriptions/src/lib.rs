@@ -22,24 +22,30 @@ mod store;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use marquee_bus::outbox::relay;
 use marquee_proto::topic;
 use marquee_server::{Platform, Service};
 
 pub use crate::clock::Clock;
-pub use crate::config::{Config, Hashing};
+pub use crate::config::{Config, Hashing, Location};
 pub use crate::domain::attempts::LoginLimit;
 pub use crate::domain::money::{Currency, Money};
 pub use crate::error::{BoxError, Error, Resource};
 pub use crate::payment::{Charge, Outcome, PaymentError, PaymentProvider};
+#[cfg(feature = "postgres")]
+pub use crate::store::postgres::Settings;
 
 use crate::app::App;
-use crate::payment::test_provider::TestProvider;
-use crate::store::Store as _;
+use crate::payment::test_provider::{Books, TestProvider};
+use crate::store::Store;
 use crate::store::sqlite::Sqlite;
 
 /// Opens the store, makes the signing key and the plans if there are none, and puts the service together.
+///
+/// A store on a server need not be up: the service is built all the same, answers UNAVAILABLE, is not ready and says
+/// why, and goes on by itself once the server is there.
 ///
 /// # Errors
 /// [`Error::Config`] for a setting that can't work, [`Error::Unusable`] for a data folder that can't be used, each in
@@ -54,29 +60,60 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
         topic::PAYMENT,
     ];
     platform.bus.declare(&topics).await?;
-    let folder = config.data.clone();
-    let store = tokio::task::spawn_blocking(move || Sqlite::open(&folder))
-        .await
-        .map_err(|error| Error::internal("opening the store did not end", error))??;
+    let waits = !matches!(config.store, Location::Sqlite(_));
+    let (store, books) = open(&config).await?;
     let provider = match &config.payment_provider {
         Some(provider) => Arc::clone(provider),
-        None => Arc::new(TestProvider::new(store.database())),
+        None => Arc::new(TestProvider::new(books)),
     };
-    let outbox = store.outbox();
-    let app = Arc::new(App::new(config, Arc::new(store), provider, platform.peers).await?);
+    let (outbox, name) = (store.outbox(), store.name());
+    let app = Arc::new(App::new(config, store, provider, platform.peers).await?);
+    match tokio::time::timeout(FIRST_TRY, app.prepare()).await {
+        Ok(Err(error)) if !waits => return Err(error),
+        // A server that is not ready yet is waited for below.
+        _ => {}
+    }
 
-    let face = grpc::face(&app).ready("store", {
+    let face = grpc::face(&app).ready(name, {
         let app = Arc::clone(&app);
         move || {
             let app = Arc::clone(&app);
-            Box::pin(async move { app.ping().await.map_err(|error| error.to_string()) })
+            Box::pin(async move { app.ping().await.map_err(|error| store::chain(&error)) })
         }
     });
     let shutdown = platform.shutdown;
+    let relaying = {
+        let (app, bus, shutdown) = (Arc::clone(&app), platform.bus, shutdown.clone());
+        async move {
+            if !app::prepare::run(&app, &shutdown).await {
+                return Ok(());
+            }
+            relay(outbox, bus, shutdown).await
+        }
+    };
     Ok(Service::new(face, shutdown.clone())
-        .task(
-            "subscriptions outbox",
-            relay(outbox, platform.bus, shutdown.clone()),
-        )
+        .task("subscriptions outbox", relaying)
         .task("subscriptions sweep", app::sweep::run(app, shutdown)))
+}
+
+/// How long building the service waits for a store on a server, which is usually there.
+const FIRST_TRY: Duration = Duration::from_secs(3);
+
+async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<dyn Books>), Error> {
+    let limit = config.login_limit;
+    match &config.store {
+        Location::Sqlite(folder) => {
+            let folder = folder.clone();
+            let store = tokio::task::spawn_blocking(move || Sqlite::open(&folder, limit))
+                .await
+                .map_err(|error| Error::internal("opening the store did not end", error))??;
+            let store = Arc::new(store);
+            Ok((Arc::clone(&store) as Arc<dyn Store>, store))
+        }
+        #[cfg(feature = "postgres")]
+        Location::Postgres(settings) => {
+            let store = Arc::new(store::postgres::Postgres::new(settings, limit)?);
+            Ok((Arc::clone(&store) as Arc<dyn Store>, store))
+        }
+    }
 }

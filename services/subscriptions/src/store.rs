@@ -3,11 +3,15 @@
 //! Whatever changes is written together with the bus messages that tell of it: a method that takes `events` puts them
 //! into the outbox in the same transaction. Each adapter runs the cases of [`suite`].
 
+pub(crate) mod measure;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
 pub(crate) mod sqlite;
 #[cfg(test)]
 pub(crate) mod suite;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,6 +21,7 @@ use marquee_bus::outbox::Outbox;
 use marquee_proto::name::{AccountName, FollowName, MembershipName, PlanName, ReminderName};
 
 use crate::domain::account::Account;
+use crate::domain::attempts::Guesser;
 use crate::domain::email::Email;
 use crate::domain::follow::Follow;
 use crate::domain::membership::Membership;
@@ -51,6 +56,21 @@ pub(crate) enum Error {
     /// Anything else.
     #[error("the store failed")]
     Other(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// An error with all that is behind it, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        let cause = error.to_string();
+        // A wrapper often quotes what it wraps.
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+        next = error.source();
+    }
+    text
 }
 
 /// What is unique.
@@ -134,6 +154,13 @@ pub(crate) struct Settlement {
     pub(crate) events: Vec<Outgoing>,
 }
 
+/// How an attempt to sign in was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    Taken,
+    Refused(Duration),
+}
+
 /// What adding something to a collection came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Added<T> {
@@ -147,6 +174,10 @@ pub(crate) enum Added<T> {
 /// The store of accounts, sessions, plans, memberships, payments, follows and reminders.
 #[async_trait]
 pub(crate) trait Store: Send + Sync + 'static {
+    /// What readiness calls it.
+    fn name(&self) -> &'static str;
+    /// Makes the store usable, as often as it is called; nothing else works before it did.
+    async fn prepare(&self) -> Result<(), Error>;
     /// Fails when the store can't be read.
     async fn ping(&self) -> Result<(), Error>;
     /// The messages that wait to be published.
@@ -176,9 +207,15 @@ pub(crate) trait Store: Send + Sync + 'static {
     ) -> Result<Rotation, Error>;
     /// Ends the session of `family`, if there is one.
     async fn end_session(&self, family: TokenDigest, now: Timestamp) -> Result<(), Error>;
-    /// Forgets sessions that expired before `now` and first answers from before `replies_before`; at most `limit` of
+    /// Forgets sessions that expired before `now`, attempts that count no more at `now`, and first answers from before `replies_before`; at most `limit` of
     /// each. Returns how many rows went.
     async fn purge(&self, now: Timestamp, replies_before: Timestamp, limit: usize) -> Result<usize, Error>;
+
+    /// Takes an attempt to sign in, of those that all processes on this store give together. A refused one says how long
+    /// to wait until there is one.
+    async fn take_attempt(&self, guesser: Guesser, now: Timestamp) -> Result<Attempt, Error>;
+    /// Gives all attempts back after a good one.
+    async fn clear_attempts(&self, guesser: Guesser) -> Result<(), Error>;
 
     /// All signing keys, newest first; keeps `key` as the first one when there is none.
     async fn signing_keys_or(&self, key: SigningKey) -> Result<Vec<SigningKey>, Error>;

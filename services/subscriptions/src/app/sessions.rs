@@ -13,6 +13,7 @@ use crate::domain::attempts::Guesser;
 use crate::domain::email::Email;
 use crate::domain::session::{RefreshToken, Rotation, Session};
 use crate::error::Error;
+use crate::store::Attempt;
 
 /// The services that may have a service token.
 const SERVICES: [&str; 6] = [
@@ -61,7 +62,7 @@ impl App {
             })
             .await?;
         Ok(SignedIn {
-            tokens: self.tokens(&account, &token, now),
+            tokens: self.tokens(&account, &token, now)?,
             account,
         })
     }
@@ -74,10 +75,9 @@ impl App {
         peer: Option<IpAddr>,
     ) -> Result<Option<Account>, Error> {
         let guesser = Guesser::new(email.key(), peer);
-        self.attempts
-            .lock()
-            .take(guesser, self.clock.now())
-            .map_err(|retry_after| Error::TooManyAttempts { retry_after })?;
+        if let Attempt::Refused(retry_after) = self.store.take_attempt(guesser, self.clock.now()).await? {
+            return Err(Error::TooManyAttempts { retry_after });
+        }
         let (account, hash) = match self.store.credential(email).await? {
             Some(credential) => (Some(credential.account), Some(credential.password_hash)),
             None => (None, None),
@@ -85,7 +85,7 @@ impl App {
         if !self.passwords.verify(password, hash).await? {
             return Ok(None);
         }
-        self.attempts.lock().clear(guesser);
+        self.store.clear_attempts(guesser).await?;
         Ok(account)
     }
 
@@ -103,7 +103,7 @@ impl App {
                 // The role is read again: who is no admin any more does not stay one until the session ends.
                 let account = self.store.account(&session.account).await?;
                 let account = account.ok_or(Error::RefreshTokenInvalid)?;
-                Ok(self.tokens(&account, &next, now))
+                self.tokens(&account, &next, now)
             }
             Rotation::Reused(session) => {
                 tracing::warn!(account = %session.account, "a refresh token was used twice, its session is ended");
@@ -123,8 +123,8 @@ impl App {
     }
 
     /// The public keys, newest first.
-    pub(crate) fn key_set(&self) -> &[Jwk] {
-        &self.keys.public
+    pub(crate) fn key_set(&self) -> Result<&[Jwk], Error> {
+        Ok(&self.keys()?.public)
     }
 
     /// A token for a service that knows the installation's secret, and how long it is good for.
@@ -138,21 +138,26 @@ impl App {
         }
         let lifetime = self.config.access_token_lifetime;
         let claims = Claims::service(service, self.clock.now(), lifetime);
-        Ok((self.keys.signer.issue(&claims), lifetime))
+        Ok((self.keys()?.signer.issue(&claims), lifetime))
     }
 
-    fn tokens(&self, account: &Account, refresh_token: &RefreshToken, now: Timestamp) -> Tokens {
+    fn tokens(
+        &self,
+        account: &Account,
+        refresh_token: &RefreshToken,
+        now: Timestamp,
+    ) -> Result<Tokens, Error> {
         let role = match account.role {
             Role::Viewer => marquee_auth::Role::Viewer,
             Role::Admin => marquee_auth::Role::Admin,
         };
         let lifetime = self.config.access_token_lifetime;
         let claims = Claims::account(&account.name, role, now, lifetime);
-        Tokens {
-            access_token: self.keys.signer.issue(&claims),
+        Ok(Tokens {
+            access_token: self.keys()?.signer.issue(&claims),
             expires_in: lifetime,
             refresh_token: refresh_token.encode(),
-        }
+        })
     }
 }
 

@@ -14,7 +14,7 @@ pub struct LoginLimit {
     pub burst: u32,
     /// After how long one more is allowed.
     pub refill: Duration,
-    /// How many pairs of both are remembered; the one that was idle longest is forgotten first.
+    /// How many pairs of both the embedded store remembers; the one that was idle longest is forgotten first.
     pub addresses: usize,
 }
 
@@ -29,6 +29,24 @@ impl Default for LoginLimit {
     }
 }
 
+impl LoginLimit {
+    /// When the allowance that is whole again at `full_at` will be so after one more attempt at `now` (generic cell rate
+    /// algorithm).
+    ///
+    /// # Errors
+    /// How long to wait until there is an attempt.
+    pub(crate) fn take(&self, full_at: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Duration> {
+        let full_at = full_at.filter(|at| *at > now).unwrap_or(now);
+        let after = full_at.saturating_add(self.refill).unwrap_or(Timestamp::MAX);
+        let window = self.refill.saturating_mul(self.burst);
+        let debt = Duration::try_from(after.duration_since(now)).unwrap_or_default();
+        if debt > window {
+            return Err(debt.saturating_sub(window));
+        }
+        Ok(after)
+    }
+}
+
 /// Whose attempts they are.
 ///
 /// Both addresses make it: by the e-mail address alone a stranger who keeps guessing would lock its owner out.
@@ -36,6 +54,12 @@ impl Default for LoginLimit {
 pub(crate) struct Guesser([u8; 16]);
 
 impl Guesser {
+    /// The digest, for a store that counts.
+    #[cfg(feature = "postgres")]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// Who tries `email`, from `peer` when that is known.
     pub(crate) fn new(email: &str, peer: Option<IpAddr>) -> Self {
         let network = match peer.map(|peer| peer.to_canonical()) {
@@ -53,7 +77,7 @@ impl Guesser {
     }
 }
 
-/// A token bucket per [`Guesser`] (generic cell rate algorithm), in bounded memory.
+/// A token bucket per [`Guesser`], in the bounded memory of one process.
 ///
 /// An attempt is taken before the password is looked at, so that a thousand at once get no more than one after the
 /// other; a good password gives them back.
@@ -77,20 +101,7 @@ impl Attempts {
     /// # Errors
     /// How long to wait until there is one.
     pub(crate) fn take(&mut self, guesser: Guesser, now: Timestamp) -> Result<(), Duration> {
-        let full_at = self
-            .full_at
-            .get(&guesser)
-            .copied()
-            .filter(|at| *at > now)
-            .unwrap_or(now);
-        let after = full_at
-            .saturating_add(self.limit.refill)
-            .unwrap_or(Timestamp::MAX);
-        let window = self.limit.refill.saturating_mul(self.limit.burst);
-        let debt = Duration::try_from(after.duration_since(now)).unwrap_or_default();
-        if debt > window {
-            return Err(debt.saturating_sub(window));
-        }
+        let after = self.limit.take(self.full_at.get(&guesser).copied(), now)?;
         if !self.full_at.contains_key(&guesser) && self.full_at.len() >= self.limit.addresses {
             self.forget(now);
         }

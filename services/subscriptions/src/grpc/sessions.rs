@@ -61,7 +61,7 @@ impl SessionService for Sessions {
     }
 
     async fn get_key_set(&self, _: Request<GetKeySetRequest>) -> Result<Response<GetKeySetResponse>, Status> {
-        let keys = self.0.key_set().iter().cloned().map(Into::into).collect();
+        let keys = self.0.key_set()?.iter().cloned().map(Into::into).collect();
         Ok(Response::new(GetKeySetResponse { keys }))
     }
 

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod billing;
+mod books;
 mod follows;
 mod intents;
 mod keys;
@@ -21,12 +22,16 @@ use marquee_bus::outbox::Outbox;
 use marquee_bus::outbox::sqlite::{MIGRATION as OUTBOX, SqliteOutbox, insert};
 use marquee_proto::name::{AccountName, FollowName, MembershipName, PlanName, ReminderName};
 use marquee_sqlite::Database;
+use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction};
 
+use super::measure::Operation;
 use super::{
-    Added, Begun, Credential, Error, NewAccount, Reply, RequestKey, Settlement, SigningKey, Store, Unique,
+    Added, Attempt, Begun, Credential, Error, NewAccount, Reply, RequestKey, Settlement, SigningKey, Store,
+    Unique,
 };
 use crate::domain::account::Account;
+use crate::domain::attempts::{Attempts, Guesser, LoginLimit};
 use crate::domain::email::Email;
 use crate::domain::follow::Follow;
 use crate::domain::membership::Membership;
@@ -47,11 +52,13 @@ const MIGRATIONS: &[&str] = &[
 #[derive(Clone)]
 pub(crate) struct Sqlite {
     database: Database,
+    /// The file belongs to one process, so its memory is the place where attempts are counted.
+    attempts: Arc<Mutex<Attempts>>,
 }
 
 impl Sqlite {
     /// Opens or makes `subscriptions.db` in `folder`.
-    pub(crate) fn open(folder: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(folder: &Path, limit: LoginLimit) -> Result<Self, Error> {
         let path = folder.join("subscriptions.db");
         let unusable = |error: std::io::Error| {
             Error::Unusable(format!("cannot write in `{}`: {error}", folder.display()))
@@ -73,24 +80,44 @@ impl Sqlite {
             | marquee_sqlite::Error::Full { .. } => Error::Unusable(error.to_string()),
             error => Error::from(error),
         })?;
-        Ok(Self { database })
-    }
-
-    /// The file itself, for the test provider's books.
-    pub(crate) fn database(&self) -> Database {
-        self.database.clone()
+        Ok(Self {
+            database,
+            attempts: Arc::new(Mutex::new(Attempts::new(limit))),
+        })
     }
 
     async fn write<T: Send + 'static>(
         &self,
+        name: &'static str,
+        table: &'static str,
         f: impl FnOnce(&Transaction<'_>) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        self.database.write(f).await
+        let measured = operation(name, table).begin();
+        let result = self.database.write(f).await;
+        measured.end();
+        result
     }
 
-    fn read<T>(&self, f: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>) -> Result<T, Error> {
-        self.database
-            .read(|connection| f(connection).map_err(Error::from))
+    fn read<T>(
+        &self,
+        name: &'static str,
+        table: &'static str,
+        f: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, Error> {
+        let measured = operation(name, table).begin();
+        let result = self
+            .database
+            .read(|connection| f(connection).map_err(Error::from));
+        measured.end();
+        result
+    }
+}
+
+fn operation(name: &'static str, table: &'static str) -> Operation {
+    Operation {
+        system: "sqlite",
+        name,
+        table,
     }
 }
 
@@ -119,8 +146,18 @@ fn publish(transaction: &Transaction<'_>, events: &[Outgoing]) -> Result<(), Err
 
 #[async_trait]
 impl Store for Sqlite {
+    fn name(&self) -> &'static str {
+        "store"
+    }
+
+    async fn prepare(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
     async fn ping(&self) -> Result<(), Error> {
-        self.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(())))
+        self.read("ping", "", |connection| {
+            connection.query_row("SELECT 1", [], |_| Ok(()))
+        })
     }
 
     fn outbox(&self) -> Arc<dyn Outbox> {
@@ -128,7 +165,7 @@ impl Store for Sqlite {
     }
 
     async fn create_account(&self, new: NewAccount) -> Result<(), Error> {
-        self.write(move |tx| {
+        self.write("create_account", "accounts", move |tx| {
             if let Some(reply) = &new.reply
                 && !accounts::remember(tx, reply)?
             {
@@ -143,11 +180,15 @@ impl Store for Sqlite {
     }
 
     async fn account(&self, name: &AccountName) -> Result<Option<Account>, Error> {
-        self.read(|connection| accounts::get(connection, name))
+        self.read("account", "accounts", |connection| {
+            accounts::get(connection, name)
+        })
     }
 
     async fn credential(&self, email: &Email) -> Result<Option<Credential>, Error> {
-        self.read(|connection| accounts::credential(connection, email))
+        self.read("credential", "accounts", |connection| {
+            accounts::credential(connection, email)
+        })
     }
 
     async fn update_account(
@@ -156,7 +197,7 @@ impl Store for Sqlite {
         read: Version,
         events: Vec<Outgoing>,
     ) -> Result<(), Error> {
-        self.write(move |tx| {
+        self.write("update_account", "accounts", move |tx| {
             if !accounts::update(tx, &account, read)? {
                 return Err(Error::Conflict);
             }
@@ -166,11 +207,14 @@ impl Store for Sqlite {
     }
 
     async fn reply(&self, key: &RequestKey) -> Result<Option<Reply>, Error> {
-        self.read(|connection| accounts::reply(connection, key))
+        self.read("reply", "replies", |connection| accounts::reply(connection, key))
     }
 
     async fn start_session(&self, session: Session) -> Result<(), Error> {
-        self.write(move |tx| Ok(sessions::insert(tx, &session)?)).await
+        self.write("start_session", "sessions", move |tx| {
+            Ok(sessions::insert(tx, &session)?)
+        })
+        .await
     }
 
     async fn rotate_session(
@@ -180,7 +224,7 @@ impl Store for Sqlite {
         next: TokenDigest,
         now: Timestamp,
     ) -> Result<Rotation, Error> {
-        self.write(move |tx| {
+        self.write("rotate_session", "sessions", move |tx| {
             let Some(session) = sessions::get(tx, family)? else {
                 return Ok(Rotation::Unknown);
             };
@@ -194,38 +238,60 @@ impl Store for Sqlite {
     }
 
     async fn end_session(&self, family: TokenDigest, now: Timestamp) -> Result<(), Error> {
-        self.write(move |tx| Ok(sessions::end(tx, family, now)?)).await
+        self.write("end_session", "sessions", move |tx| {
+            Ok(sessions::end(tx, family, now)?)
+        })
+        .await
     }
 
     async fn purge(&self, now: Timestamp, replies_before: Timestamp, limit: usize) -> Result<usize, Error> {
-        self.write(move |tx| {
+        self.write("purge", "sessions", move |tx| {
             Ok(sessions::purge(tx, now, limit)? + accounts::purge_replies(tx, replies_before, limit)?)
         })
         .await
     }
 
+    async fn take_attempt(&self, guesser: Guesser, now: Timestamp) -> Result<Attempt, Error> {
+        let taken = self.attempts.lock().take(guesser, now);
+        Ok(taken.map_or_else(Attempt::Refused, |()| Attempt::Taken))
+    }
+
+    async fn clear_attempts(&self, guesser: Guesser) -> Result<(), Error> {
+        self.attempts.lock().clear(guesser);
+        Ok(())
+    }
+
     async fn signing_keys_or(&self, key: SigningKey) -> Result<Vec<SigningKey>, Error> {
-        self.write(move |tx| Ok(keys::all_or(tx, key)?)).await
+        self.write("signing_keys_or", "signing_keys", move |tx| {
+            Ok(keys::all_or(tx, key)?)
+        })
+        .await
     }
 
     async fn seed_plans(&self, plans: Vec<Plan>) -> Result<(), Error> {
-        self.write(move |tx| Ok(billing::seed_plans(tx, &plans)?)).await
+        self.write("seed_plans", "plans", move |tx| {
+            Ok(billing::seed_plans(tx, &plans)?)
+        })
+        .await
     }
 
     async fn plans(&self) -> Result<Vec<Plan>, Error> {
-        self.read(billing::plans)
+        self.read("plans", "plans", billing::plans)
     }
 
     async fn plan(&self, name: &PlanName) -> Result<Option<Plan>, Error> {
-        self.read(|connection| billing::plan(connection, name))
+        self.read("plan", "plans", |connection| billing::plan(connection, name))
     }
 
     async fn begin_payment(&self, intent: Intent) -> Result<Begun, Error> {
-        self.write(move |tx| Ok(intents::begin(tx, intent)?)).await
+        self.write("begin_payment", "payment_intents", move |tx| {
+            Ok(intents::begin(tx, intent)?)
+        })
+        .await
     }
 
     async fn settle_payment(&self, settlement: Settlement) -> Result<Intent, Error> {
-        self.write(move |tx| {
+        self.write("settle_payment", "payment_intents", move |tx| {
             if intents::settle(tx, &settlement.intent, &settlement.state)? {
                 if let Some(membership) = &settlement.membership {
                     billing::insert_membership(tx, membership)?;
@@ -240,19 +306,28 @@ impl Store for Sqlite {
 
     async fn discard_payment(&self, intent: &str) -> Result<(), Error> {
         let intent = intent.to_owned();
-        self.write(move |tx| Ok(intents::discard(tx, &intent)?)).await
+        self.write("discard_payment", "payment_intents", move |tx| {
+            Ok(intents::discard(tx, &intent)?)
+        })
+        .await
     }
 
     async fn stale_payments(&self, before: Timestamp, limit: usize) -> Result<Vec<Intent>, Error> {
-        self.read(|connection| intents::stale(connection, before, limit))
+        self.read("stale_payments", "payment_intents", |connection| {
+            intents::stale(connection, before, limit)
+        })
     }
 
     async fn membership(&self, name: &MembershipName) -> Result<Option<Membership>, Error> {
-        self.read(|connection| billing::membership(connection, name))
+        self.read("membership", "memberships", |connection| {
+            billing::membership(connection, name)
+        })
     }
 
     async fn memberships(&self, account: &AccountName, page: Page) -> Result<Rows<Membership>, Error> {
-        self.read(|connection| billing::memberships(connection, account, &page))
+        self.read("memberships", "memberships", |connection| {
+            billing::memberships(connection, account, &page)
+        })
     }
 
     async fn update_membership(
@@ -261,7 +336,7 @@ impl Store for Sqlite {
         read: Version,
         events: Vec<Outgoing>,
     ) -> Result<(), Error> {
-        self.write(move |tx| {
+        self.write("update_membership", "memberships", move |tx| {
             if !billing::update_membership(tx, &membership, read)? {
                 return Err(Error::Conflict);
             }
@@ -271,15 +346,19 @@ impl Store for Sqlite {
     }
 
     async fn due_memberships(&self, now: Timestamp, limit: usize) -> Result<Vec<Membership>, Error> {
-        self.read(|connection| billing::due_memberships(connection, now, limit))
+        self.read("due_memberships", "memberships", |connection| {
+            billing::due_memberships(connection, now, limit)
+        })
     }
 
     async fn payments(&self, account: &AccountName, page: Page) -> Result<Rows<Payment>, Error> {
-        self.read(|connection| billing::payments(connection, account, &page))
+        self.read("payments", "payments", |connection| {
+            billing::payments(connection, account, &page)
+        })
     }
 
     async fn create_follow(&self, follow: Follow, events: Vec<Outgoing>) -> Result<Added<Follow>, Error> {
-        self.write(move |tx| {
+        self.write("create_follow", "follows", move |tx| {
             if follows::insert(tx, &follow)? {
                 publish(tx, &events)?;
                 return Ok(Added::New(follow));
@@ -292,11 +371,11 @@ impl Store for Sqlite {
     }
 
     async fn follow(&self, name: &FollowName) -> Result<Option<Follow>, Error> {
-        self.read(|connection| follows::get(connection, name))
+        self.read("follow", "follows", |connection| follows::get(connection, name))
     }
 
     async fn delete_follow(&self, follow: Follow, events: Vec<Outgoing>) -> Result<(), Error> {
-        self.write(move |tx| {
+        self.write("delete_follow", "follows", move |tx| {
             if !follows::delete(tx, &follow)? {
                 return Err(Error::NotFound);
             }
@@ -306,7 +385,9 @@ impl Store for Sqlite {
     }
 
     async fn follows(&self, account: &AccountName, page: Page) -> Result<Rows<Follow>, Error> {
-        self.read(|connection| follows::list(connection, account, &page))
+        self.read("follows", "follows", |connection| {
+            follows::list(connection, account, &page)
+        })
     }
 
     async fn create_reminder(
@@ -315,7 +396,7 @@ impl Store for Sqlite {
         max: usize,
         events: Vec<Outgoing>,
     ) -> Result<Added<Reminder>, Error> {
-        self.write(move |tx| {
+        self.write("create_reminder", "reminders", move |tx| {
             if let Some(same) = reminders::same(tx, &reminder)? {
                 return Ok(Added::Existing(same));
             }
@@ -330,16 +411,20 @@ impl Store for Sqlite {
     }
 
     async fn same_reminder(&self, reminder: &Reminder) -> Result<Option<Reminder>, Error> {
-        self.read(|connection| reminders::same(connection, reminder))
+        self.read("same_reminder", "reminders", |connection| {
+            reminders::same(connection, reminder)
+        })
     }
 
     async fn reminder(&self, name: &ReminderName) -> Result<Option<Reminder>, Error> {
-        self.read(|connection| reminders::get(connection, name))
+        self.read("reminder", "reminders", |connection| {
+            reminders::get(connection, name)
+        })
     }
 
     async fn delete_reminder(&self, name: &ReminderName, events: Vec<Outgoing>) -> Result<(), Error> {
         let name = name.clone();
-        self.write(move |tx| {
+        self.write("delete_reminder", "reminders", move |tx| {
             if !reminders::delete(tx, &name)? {
                 return Err(Error::NotFound);
             }
@@ -349,25 +434,41 @@ impl Store for Sqlite {
     }
 
     async fn reminders(&self, account: &AccountName, page: Page) -> Result<Rows<Reminder>, Error> {
-        self.read(|connection| reminders::list(connection, account, &page))
+        self.read("reminders", "reminders", |connection| {
+            reminders::list(connection, account, &page)
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::suite::{Backend, store_suite};
+    use crate::store::suite::{Backend, LOGIN_LIMIT, store_suite};
 
     struct File(tempfile::TempDir);
 
     impl Backend for File {
-        fn new() -> Self {
+        type Store = Sqlite;
+
+        async fn new() -> Self {
             Self(tempfile::tempdir().unwrap())
         }
 
-        fn open(&self) -> Arc<dyn Store> {
-            Arc::new(Sqlite::open(self.0.path()).unwrap())
+        async fn open(&self) -> Arc<Sqlite> {
+            Self::open_place(self.0.path().to_str().unwrap()).await
         }
+
+        fn place(&self) -> String {
+            self.0.path().to_str().unwrap().to_owned()
+        }
+
+        async fn open_place(place: &str) -> Arc<Sqlite> {
+            Arc::new(open(Path::new(place)))
+        }
+    }
+
+    fn open(folder: &Path) -> Sqlite {
+        Sqlite::open(folder, LOGIN_LIMIT).unwrap()
     }
 
     store_suite!(File);
@@ -375,7 +476,7 @@ mod tests {
     #[test]
     fn nobody_but_the_owner_can_read_the_file_and_its_journal() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(folder.path()).unwrap();
+        let store = open(folder.path());
         for name in ["subscriptions.db", "subscriptions.db-wal"] {
             let mode = fs::metadata(folder.path().join(name))
                 .unwrap()
@@ -391,7 +492,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("taken");
         fs::write(&path, "").unwrap();
-        let error = Sqlite::open(&path).err().unwrap().to_string();
+        let error = Sqlite::open(&path, LOGIN_LIMIT).err().unwrap().to_string();
         assert!(error.contains("taken"), "{error}");
     }
 }

@@ -3,6 +3,9 @@
 mod accounts;
 mod billing;
 mod collections;
+mod killed;
+mod order;
+mod provider;
 
 use std::sync::Arc;
 
@@ -16,21 +19,48 @@ use marquee_proto::name::{
 pub(crate) use accounts::*;
 pub(crate) use billing::*;
 pub(crate) use collections::*;
+pub(crate) use killed::*;
+pub(crate) use order::*;
+pub(crate) use provider::*;
 
 use super::*;
 use crate::domain::account::{DisplayName, Profile, ProfileChange, Role};
+use crate::domain::attempts::LoginLimit;
 use crate::domain::membership::State;
 use crate::domain::page::Cursor;
 use crate::domain::payment::PaymentResult;
 use crate::domain::plan;
 use crate::domain::reminder::LeadTime;
 use crate::domain::session::RefreshToken;
+use crate::payment::test_provider::Books;
 use crate::publish;
+
+/// How often one may sign in, in this suite.
+pub(crate) const LOGIN_LIMIT: LoginLimit = LoginLimit {
+    burst: 3,
+    refill: Duration::from_secs(30),
+    addresses: 1_000,
+};
 
 /// A place for one store: opening it again finds what was there.
 pub(crate) trait Backend: Send + Sync {
-    fn new() -> Self;
-    fn open(&self) -> Arc<dyn Store>;
+    type Store: Store + Books;
+
+    fn new() -> impl Future<Output = Self> + Send;
+    /// The store, prepared.
+    fn open(&self) -> impl Future<Output = Arc<Self::Store>> + Send;
+    /// How another process finds the place.
+    fn place(&self) -> String;
+    fn open_place(place: &str) -> impl Future<Output = Arc<Self::Store>> + Send;
+
+    /// The store as it is after its process has ended and another one has started.
+    fn reopen(&self, store: Arc<Self::Store>) -> impl Future<Output = Arc<Self::Store>> + Send {
+        async move {
+            store.outbox().release().await;
+            drop(store);
+            self.open().await
+        }
+    }
 }
 
 /// Emits a test per case. An adapter that needs a server passes `#[ignore = "needs ..."]` before its backend.
@@ -63,6 +93,25 @@ macro_rules! store_suite {
             the_same_reminder_is_set_once,
             reminders_of_one_event_are_limited,
             writers_at_the_same_time_all_get_through,
+            of_two_registrations_at_once_with_one_address_one_is_refused,
+            of_two_registrations_at_once_with_one_request_id_one_is_refused,
+            different_changes_at_the_same_time_are_all_made,
+            attempts_to_sign_in_run_out_and_come_back,
+            attempts_at_the_same_time_are_no_more_than_there_are,
+            of_payments_begun_at_once_one_is_pending,
+            reminders_set_at_once_are_no_more_than_are_allowed,
+            the_same_reminder_at_once_is_set_once,
+            a_list_that_is_read_while_others_write_shows_each_old_row_once,
+            messages_of_a_key_wait_in_the_order_of_its_versions,
+            messages_that_are_added_while_others_are_published_are_not_forgotten,
+            the_outbox_wakes_at_a_commit,
+            a_process_that_is_killed_leaves_state_and_message_both_or_neither,
+            a_charge_goes_the_same_way_however_often_it_is_asked_for,
+            the_retry_card_works_the_second_time,
+            a_cancelled_charge_is_never_made,
+            cancelling_too_late_says_how_it_went,
+            an_unknown_card_leaves_no_trace,
+            of_charging_and_cancelling_at_once_one_is_heeded,
         );
     };
     (@cases $(#[$attribute:meta])* $backend:ty: $($case:ident,)+) => {
@@ -75,18 +124,23 @@ macro_rules! store_suite {
         $(#[$attribute])*
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $case() {
-            let backend = <$backend as $crate::store::suite::Backend>::new();
+            let backend = <$backend as $crate::store::suite::Backend>::new().await;
             $crate::store::suite::$case(&backend).await;
         }
     };
 }
 pub(crate) use store_suite;
 
+/// True in the process that a case starts to kill it: the place is not its own.
+pub(crate) fn is_another_process() -> bool {
+    std::env::var(killed::PLACE).is_ok()
+}
+
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_780_000_000 + second).unwrap()
 }
 
-fn account(id: &str) -> Account {
+pub(crate) fn account(id: &str) -> Account {
     Account {
         name: AccountName::new(id).unwrap(),
         email: Email::parse(&format!("{id}@example.org")).unwrap(),
@@ -102,7 +156,7 @@ fn account(id: &str) -> Account {
     }
 }
 
-fn new(account: &Account) -> NewAccount {
+pub(crate) fn new(account: &Account) -> NewAccount {
     NewAccount {
         account: account.clone(),
         password_hash: "$argon2id$...".to_owned(),
@@ -111,7 +165,7 @@ fn new(account: &Account) -> NewAccount {
     }
 }
 
-async fn registered(store: &dyn Store, id: &str) -> Account {
+pub(crate) async fn registered(store: &dyn Store, id: &str) -> Account {
     let account = account(id);
     store.create_account(new(&account)).await.unwrap();
     account
@@ -223,7 +277,7 @@ async fn joined(store: &dyn Store, account: &Account, start: Timestamp) -> Membe
     settlement.membership.unwrap()
 }
 
-fn follow(account: &Account, channel: &str, second: i64) -> Follow {
+pub(crate) fn follow(account: &Account, channel: &str, second: i64) -> Follow {
     let channel = ChannelName::new(channel).unwrap();
     Follow {
         name: FollowName::new(&account.name.account, channel.channel).unwrap(),

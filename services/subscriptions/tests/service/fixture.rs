@@ -24,7 +24,6 @@ use marquee_proto::subscriptions::v1::{
 use marquee_proto::topic::BusEvent;
 use marquee_server::{Limits, Listener, Platform, PublicAddresses, run};
 use marquee_subscriptions::{Clock, Config, build};
-use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +32,7 @@ use tonic::{Request, Status};
 use tonic_types::StatusExt as _;
 
 use crate::events_peer::EventsPeer;
+use crate::place::Place;
 
 pub(crate) const SECRET: &str = "the services' shared secret";
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
@@ -45,7 +45,7 @@ pub(crate) struct Fixture {
     pub(crate) events: EventsPeer,
     pub(crate) address: std::net::SocketAddr,
     pub(crate) clock: Ahead,
-    folder: TempDir,
+    place: Place,
     bus: Arc<Embedded>,
     channel: Channel,
     stop: CancellationToken,
@@ -111,13 +111,7 @@ impl Fixture {
 
     pub(crate) async fn with(configure: impl Fn(&mut Config) + Send + Sync + 'static) -> Self {
         let events = EventsPeer::start().await;
-        Self::launch(
-            tempfile::tempdir().unwrap(),
-            events,
-            Ahead::default(),
-            Arc::new(configure),
-        )
-        .await
+        Self::launch(Place::new(), events, Ahead::default(), Arc::new(configure)).await
     }
 
     /// Stops the service and builds it again on the same folder.
@@ -126,11 +120,11 @@ impl Fixture {
         self.running.await.unwrap().unwrap();
         drop(self.channel);
         drop(self.bus);
-        Self::launch(self.folder, self.events, self.clock, self.configure).await
+        Self::launch(self.place, self.events, self.clock, self.configure).await
     }
 
-    async fn launch(folder: TempDir, events: EventsPeer, clock: Ahead, configure: Configure) -> Self {
-        let bus = Embedded::open(&folder.path().join("bus"), Options::default()).unwrap();
+    async fn launch(place: Place, events: EventsPeer, clock: Ahead, configure: Configure) -> Self {
+        let bus = Embedded::open(&place.folder().join("bus"), Options::default()).unwrap();
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr();
         let own = channel(format!("http://{address}").parse().unwrap());
@@ -153,7 +147,7 @@ impl Fixture {
                 rtmp: String::new(),
             },
         };
-        let mut config = Config::new(folder.path().join("subscriptions"), Secret::new(SECRET));
+        let mut config = place.config(Secret::new(SECRET));
         config.clock = clock.clock();
         config.sweep_interval = Duration::from_millis(20);
         configure(&mut config);
@@ -171,7 +165,7 @@ impl Fixture {
             events,
             address,
             clock,
-            folder,
+            place,
             bus,
             channel: own,
             stop,

@@ -13,5 +13,8 @@ mod follows;
 mod membership_ends;
 mod memberships;
 mod payments;
+mod place;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod reminders;
 mod sessions;

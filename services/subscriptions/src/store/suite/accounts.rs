@@ -3,7 +3,7 @@
 use super::*;
 
 pub(crate) async fn an_address_is_unique_without_regard_to_case(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     registered(&*store, "ada").await;
     let mut other = account("other");
     other.email = Email::parse("ADA@Example.ORG").unwrap();
@@ -18,7 +18,7 @@ pub(crate) async fn an_address_is_unique_without_regard_to_case(backend: &impl B
 }
 
 pub(crate) async fn a_request_id_is_unique_per_rpc_and_caller(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let with = |id: &str, reply| NewAccount {
         reply: Some(reply),
         ..new(&account(id))
@@ -45,7 +45,7 @@ pub(crate) async fn a_request_id_is_unique_per_rpc_and_caller(backend: &impl Bac
 }
 
 pub(crate) async fn what_is_written_is_read_back_after_a_restart(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     store.seed_plans(plan::defaults()).await.unwrap();
     let membership = joined(&*store, &ada, at(5)).await;
@@ -53,9 +53,7 @@ pub(crate) async fn what_is_written_is_read_back_after_a_restart(backend: &impl 
     store.create_follow(follow.clone(), vec![]).await.unwrap();
     let reminder = reminder(&ada, "e", 60);
     store.create_reminder(reminder.clone(), 10, vec![]).await.unwrap();
-    drop(store);
-
-    let store = backend.open();
+    let store = backend.reopen(store).await;
     assert_eq!(store.account(&ada.name).await.unwrap(), Some(ada.clone()));
     assert_eq!(store.plans().await.unwrap(), plan::defaults());
     assert_eq!(
@@ -69,7 +67,7 @@ pub(crate) async fn what_is_written_is_read_back_after_a_restart(backend: &impl 
 }
 
 pub(crate) async fn an_update_of_what_was_changed_meanwhile_is_a_conflict(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let first = renamed(&ada, "first");
     store
@@ -93,7 +91,7 @@ pub(crate) async fn an_update_of_what_was_changed_meanwhile_is_a_conflict(backen
 }
 
 pub(crate) async fn of_concurrent_updates_of_one_version_one_wins(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let all = futures::future::join_all((0..20).map(|n| {
         let changed = renamed(&ada, &format!("name {n}"));
@@ -114,7 +112,7 @@ pub(crate) async fn of_concurrent_updates_of_one_version_one_wins(backend: &impl
 }
 
 pub(crate) async fn a_change_and_its_message_are_there_together_or_not_at_all(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     assert_eq!(waiting(&*store).await, ["marquee.subscriptions.account.created"]);
     assert!(store.create_account(new(&ada)).await.is_err());
@@ -140,7 +138,7 @@ pub(crate) async fn a_change_and_its_message_are_there_together_or_not_at_all(ba
 pub(crate) async fn messages_wait_in_the_order_of_their_commits_and_survive_a_restart(
     backend: &impl Backend,
 ) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let follow = follow(&ada, "c", 1);
     store
@@ -151,8 +149,7 @@ pub(crate) async fn messages_wait_in_the_order_of_their_commits_and_survive_a_re
         .delete_follow(follow.clone(), vec![publish::follow_deleted(&follow)])
         .await
         .unwrap();
-    drop(store);
-    let store = backend.open();
+    let store = backend.reopen(store).await;
     let kinds = waiting(&*store).await;
     assert_eq!(
         kinds,
@@ -173,14 +170,13 @@ pub(crate) async fn the_first_signing_key_stays(backend: &impl Backend) {
         pkcs8: kid.as_bytes().to_vec(),
         create_time: at(0),
     };
-    let store = backend.open();
+    let store = backend.open().await;
     let kids = |keys: Vec<SigningKey>| keys.into_iter().map(|key| key.kid).collect::<Vec<_>>();
     assert_eq!(
         kids(store.signing_keys_or(key("first")).await.unwrap()),
         ["first"]
     );
-    drop(store);
-    let store = backend.open();
+    let store = backend.reopen(store).await;
     assert_eq!(
         kids(store.signing_keys_or(key("second")).await.unwrap()),
         ["first"]
@@ -188,7 +184,7 @@ pub(crate) async fn the_first_signing_key_stays(backend: &impl Backend) {
 }
 
 pub(crate) async fn a_refresh_token_rotates_once_however_many_try(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let token = RefreshToken::first();
     store.start_session(session(&token, &ada)).await.unwrap();
@@ -205,13 +201,12 @@ pub(crate) async fn a_refresh_token_rotates_once_however_many_try(backend: &impl
 }
 
 pub(crate) async fn an_ended_session_stays_ended(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let token = RefreshToken::first();
     store.start_session(session(&token, &ada)).await.unwrap();
     store.end_session(token.family(), at(1)).await.unwrap();
-    drop(store);
-    let store = backend.open();
+    let store = backend.reopen(store).await;
     let rotation = store
         .rotate_session(token.family(), token.secret(), token.next().secret(), at(2))
         .await;
@@ -219,7 +214,7 @@ pub(crate) async fn an_ended_session_stays_ended(backend: &impl Backend) {
 }
 
 pub(crate) async fn purging_takes_expired_sessions_and_old_replies_only(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = account("ada");
     let mut with_reply = new(&ada);
     with_reply.reply = Some(reply("Create", "x"));
@@ -236,15 +231,14 @@ pub(crate) async fn purging_takes_expired_sessions_and_old_replies_only(backend:
 }
 
 pub(crate) async fn writers_at_the_same_time_all_get_through(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let names: Vec<String> = (0..200).map(|n| format!("user{n}")).collect();
     let accounts: Vec<Account> = names.iter().map(|name| account(name)).collect();
     let all =
         futures::future::join_all(accounts.iter().map(|account| store.create_account(new(account)))).await;
     assert!(all.iter().all(Result::is_ok));
     assert_eq!(waiting(&*store).await.len(), 200);
-    drop(store);
-    let store = backend.open();
+    let store = backend.reopen(store).await;
     for account in accounts {
         assert_eq!(store.account(&account.name).await.unwrap(), Some(account));
     }

@@ -5,7 +5,7 @@ use jiff::ToSpan as _;
 use super::*;
 
 pub(crate) async fn plans_are_seeded_once_and_listed_cheapest_first(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let mut plans = plan::defaults();
     plans.reverse();
     store.seed_plans(plans).await.unwrap();
@@ -20,7 +20,7 @@ pub(crate) async fn plans_are_seeded_once_and_listed_cheapest_first(backend: &im
 }
 
 pub(crate) async fn one_payment_of_an_account_is_pending_at_a_time(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let first = begun(&*store, &ada, "r1").await;
     assert_eq!(
@@ -43,7 +43,7 @@ pub(crate) async fn one_payment_of_an_account_is_pending_at_a_time(backend: &imp
 }
 
 pub(crate) async fn a_payment_is_settled_once(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let intent = begun(&*store, &ada, "r1").await;
     let before = waiting(&*store).await.len();
@@ -77,7 +77,7 @@ pub(crate) async fn a_payment_is_settled_once(backend: &impl Backend) {
 }
 
 pub(crate) async fn what_was_discarded_cannot_be_settled(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let intent = begun(&*store, &ada, "r1").await;
     store.discard_payment(&intent.id).await.unwrap();
@@ -94,7 +94,7 @@ pub(crate) async fn what_was_discarded_cannot_be_settled(backend: &impl Backend)
 }
 
 pub(crate) async fn a_declined_payment_makes_room_for_the_next(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let intent = begun(&*store, &ada, "r1").await;
     let settled = store.settle_payment(failure(&intent)).await.unwrap();
@@ -114,7 +114,7 @@ pub(crate) async fn a_declined_payment_makes_room_for_the_next(backend: &impl Ba
 }
 
 pub(crate) async fn who_has_a_membership_cannot_begin_to_pay_for_another(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let membership = joined(&*store, &ada, at(0)).await;
     assert_eq!(
@@ -130,7 +130,7 @@ pub(crate) async fn who_has_a_membership_cannot_begin_to_pay_for_another(backend
 }
 
 pub(crate) async fn memberships_are_due_when_their_period_is_over(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let grace = registered(&*store, "grace").await;
     let early = joined(&*store, &ada, at(0)).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 pub(crate) async fn pages_are_stable_while_rows_are_added(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     for n in 0..5 {
         store
@@ -31,7 +31,7 @@ pub(crate) async fn pages_are_stable_while_rows_are_added(backend: &impl Backend
 }
 
 pub(crate) async fn rows_of_one_moment_are_paged_without_loss(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     for n in 0..7 {
         let reminder = reminder(&ada, &format!("e{n}"), 60);
@@ -52,7 +52,7 @@ pub(crate) async fn rows_of_one_moment_are_paged_without_loss(backend: &impl Bac
 }
 
 pub(crate) async fn another_accounts_rows_are_not_listed(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let grace = registered(&*store, "grace").await;
     joined(&*store, &ada, at(0)).await;
@@ -96,7 +96,7 @@ pub(crate) async fn another_accounts_rows_are_not_listed(backend: &impl Backend)
 }
 
 pub(crate) async fn following_twice_is_one_follow(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let all = futures::future::join_all((0..10).map(|n| {
         let follow = follow(&ada, "c", n);
@@ -110,7 +110,7 @@ pub(crate) async fn following_twice_is_one_follow(backend: &impl Backend) {
 }
 
 pub(crate) async fn a_follow_that_was_made_again_is_not_deleted_for_the_old_one(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let old = follow(&ada, "c", 0);
     let again = follow(&ada, "c", 1);
@@ -123,7 +123,7 @@ pub(crate) async fn a_follow_that_was_made_again_is_not_deleted_for_the_old_one(
 }
 
 pub(crate) async fn the_same_reminder_is_set_once(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     let first = reminder(&ada, "e", 60);
     let set = store
@@ -143,7 +143,7 @@ pub(crate) async fn the_same_reminder_is_set_once(backend: &impl Backend) {
 }
 
 pub(crate) async fn reminders_of_one_event_are_limited(backend: &impl Backend) {
-    let store = backend.open();
+    let store = backend.open().await;
     let ada = registered(&*store, "ada").await;
     for lead in 0..3 {
         store
