@@ -32,3 +32,4 @@ pub use error::Error;
 pub use message::{MAX_MESSAGE_BYTES, Message, Outgoing, event};
 pub use replay::{Replayed, replay};
 pub use topics::{dead_letter, dead_letters, declare_when_reachable};
+pub use trace::processing;

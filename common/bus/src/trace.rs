@@ -66,6 +66,12 @@ pub(crate) fn process(record: &Record, group: &str) -> Span {
     span
 }
 
+/// The step of a record that is handled without a [`Consumer`](crate::Consumer), for example with others in a batch; drop
+/// it when that is done. `None` where nobody records it.
+pub fn processing(record: &Record, group: &str) -> Option<Span> {
+    exports_traces().then(|| process(record, group))
+}
+
 /// A record goes to the dead letters, which is what the attempt to handle it came to.
 pub(crate) fn bury(letter: &Outgoing) -> Span {
     let message = &letter.message;

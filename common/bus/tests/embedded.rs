@@ -212,3 +212,64 @@ async fn a_folder_in_use_is_named() {
         .unwrap();
     assert!(error.to_string().contains("in use by another process"), "{error}");
 }
+
+/// Changes the stored bytes of the only batch of a bus that is closed.
+fn damage(folder: &std::path::Path, change: impl FnOnce(&mut Vec<u8>)) {
+    let file = rusqlite::Connection::open(folder.join("bus.sqlite")).unwrap();
+    let mut blob: Vec<u8> = file
+        .query_row("SELECT blob FROM batches", [], |row| row.get(0))
+        .unwrap();
+    change(&mut blob);
+    file.execute("UPDATE batches SET blob = ?", [blob]).unwrap();
+}
+
+/// What a reader gets of three records, the second of which was damaged while the bus was closed.
+async fn read_damaged(change: impl FnOnce(&mut Vec<u8>)) -> Vec<(u64, bool)> {
+    let fixture = InFolder::<2000>::start().await;
+    let topic = topic(1);
+    fixture.bus.declare(&[topic]).await.unwrap();
+    fixture
+        .bus
+        .publish((0..3).map(|n| message(&topic, "k", &n.to_string())).collect())
+        .await
+        .unwrap();
+    let InFolder { folder, bus } = fixture;
+    drop(bus);
+    damage(folder.path(), change);
+    let fixture = InFolder::<2000>::on(folder);
+    fixture.bus.declare(&[topic]).await.unwrap();
+    fixture
+        .bus
+        .publish(vec![message(&topic, "k", "after")])
+        .await
+        .unwrap();
+    let mut subscription = fixture.bus.subscribe("g", &[topic]).await.unwrap();
+    let mut read = Vec::new();
+    while read.last().is_none_or(|(offset, _)| *offset < 3) {
+        for record in collect(&mut *subscription, 1).await {
+            read.push((record.offset, record.message.damage().is_none()));
+        }
+    }
+    read
+}
+
+#[tokio::test]
+async fn a_record_that_cannot_be_read_is_delivered_as_damaged_and_the_partition_goes_on() {
+    let read = read_damaged(|blob| {
+        let length = u32::from_le_bytes(blob[..4].try_into().unwrap()) as usize;
+        // The second record's time, which becomes none.
+        blob[4 + length + 4..][..8].fill(0x7f);
+    })
+    .await;
+    assert_eq!(read, [(0, true), (1, false), (2, true), (3, true)]);
+}
+
+#[tokio::test]
+async fn where_even_the_length_of_a_record_is_damaged_the_rest_of_its_batch_is_told_as_one() {
+    let read = read_damaged(|blob| {
+        let length = u32::from_le_bytes(blob[..4].try_into().unwrap()) as usize;
+        blob[4 + length..][..4].fill(0xff);
+    })
+    .await;
+    assert_eq!(read, [(0, true), (1, false), (3, true)]);
+}

@@ -161,3 +161,79 @@ async fn a_place_in_the_outbox_never_comes_again() {
     commit(&database, vec![message(&topic, "k", "2")]).await;
     assert!(outbox.pending(1).await.unwrap()[0].0 > first);
 }
+
+#[tokio::test]
+async fn what_no_bus_would_take_is_refused_with_its_transaction() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, outbox) = store(folder.path());
+    let topic = topic(1);
+    let batch = vec![
+        message(&topic, "k", "small"),
+        message(&topic, "k", &"x".repeat(marquee_bus::MAX_MESSAGE_BYTES)),
+    ];
+    let refused = database
+        .write(move |tx| batch.iter().try_for_each(|message| insert(tx, message)))
+        .await;
+    assert!(refused.unwrap_err().to_string().contains("too large"));
+    assert!(outbox.pending(1).await.unwrap().is_empty());
+}
+
+/// Takes its time to publish, and tells when it has begun.
+struct Slow {
+    bus: Arc<dyn EventBus>,
+    begun: tokio::sync::Notify,
+    go_on: tokio::sync::Notify,
+}
+
+#[async_trait]
+impl EventBus for Slow {
+    async fn declare(&self, topics: &[Topic]) -> Result<(), Error> {
+        self.bus.declare(topics).await
+    }
+
+    async fn publish(&self, messages: Vec<Outgoing>) -> Result<(), Error> {
+        self.bus.publish(messages).await?;
+        self.begun.notify_one();
+        self.go_on.notified().await;
+        Ok(())
+    }
+
+    async fn subscribe(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Subscription>, Error> {
+        self.bus.subscribe(group, topics).await
+    }
+
+    async fn start_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
+        self.bus.start_offsets(topic).await
+    }
+
+    async fn end_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
+        self.bus.end_offsets(topic).await
+    }
+
+    async fn committed(&self, group: &str, topic: &Topic) -> Result<Vec<Option<u64>>, Error> {
+        self.bus.committed(group, topic).await
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_is_stopped_finishes_the_batch_in_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, outbox) = store(folder.path());
+    let (bus, topic) = bus(folder.path(), 0).await;
+    let slow = Arc::new(Slow {
+        bus,
+        begun: Default::default(),
+        go_on: Default::default(),
+    });
+    commit(&database, vec![message(&topic, "k", "1")]).await;
+    let shutdown = CancellationToken::new();
+    let relaying = tokio::spawn(relay(outbox.clone(), slow.clone(), shutdown.clone()));
+    slow.begun.notified().await;
+    shutdown.cancel();
+    slow.go_on.notify_one();
+    relaying.await.unwrap().unwrap();
+    assert!(
+        outbox.pending(1).await.unwrap().is_empty(),
+        "it is not published again after the restart"
+    );
+}
