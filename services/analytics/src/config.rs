@@ -12,8 +12,8 @@ use crate::domain::Rules;
 /// Settings of the service.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The service's own folder; the database is `analytics.sqlite` in it.
-    pub data: PathBuf,
+    /// Where sessions, sums and positions are kept.
+    pub store: Location,
     /// When a session is no longer part of the audience.
     pub rules: Rules,
     /// What time it is.
@@ -23,19 +23,29 @@ pub struct Config {
 }
 
 impl Config {
-    /// The defaults, in this folder.
+    /// The defaults, with everything in this folder.
     pub fn new(data: impl Into<PathBuf>) -> Self {
         Self {
-            data: data.into(),
+            store: Location::Sqlite(data.into().join("analytics.sqlite")),
             ..Self::default()
         }
     }
 }
 
+/// Where a store is.
+#[derive(Debug, Clone)]
+pub enum Location {
+    /// This file, of this process alone.
+    Sqlite(PathBuf),
+    /// A server that several processes share.
+    #[cfg(feature = "mongodb")]
+    MongoDb(crate::store::mongodb::Settings),
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
-            data: PathBuf::from("data/analytics"),
+            store: Location::Sqlite(PathBuf::from("data/analytics/analytics.sqlite")),
             rules: Rules::default(),
             clock: Clock::default(),
             sweep_every: Duration::from_secs(60),

@@ -7,6 +7,7 @@ pub mod presence;
 pub mod progress;
 pub mod report;
 pub mod session;
+pub mod spans;
 pub mod timeline;
 pub mod totals;
 
@@ -16,5 +17,6 @@ pub use presence::{Presence, Rules};
 pub use progress::{Ending, Progress};
 pub use report::{Received, Report, SessionKey, State};
 pub use session::{Session, Verdict};
+pub use spans::Spans;
 pub use timeline::Timeline;
 pub use totals::Totals;

@@ -9,7 +9,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use marquee_analytics::domain::{Ledger, Received, Report, Session, SessionKey, State, Totals, fold};
+use marquee_analytics::domain::{Ledger, Received, Report, Rules, Session, SessionKey, State, Totals, fold};
 use marquee_proto::name::EventName;
 use proptest::prelude::*;
 
@@ -69,7 +69,7 @@ fn folded(batches: &[&[Received]]) -> (BTreeMap<EventName, Totals>, Ledger) {
     let mut totals: BTreeMap<EventName, Totals> = BTreeMap::new();
     let mut ledger = Ledger::default();
     for batch in batches {
-        let folded = fold(|key| store.get(key).cloned(), batch);
+        let folded = fold(&Rules::default(), |key| store.get(key).cloned(), batch);
         store.extend(folded.sessions);
         for (event, added) in folded.totals {
             *totals.entry(event).or_default() += added;

@@ -1,6 +1,6 @@
 //! The audience now, and who is told when it changes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Clock;
-use crate::domain::{Presence, Rules, Step, Timeline};
-use crate::store::{Error, Store};
+use crate::domain::{Folded, Presence, Rules, Step, Timeline};
+use crate::store::{Error, Heard, Store};
 
 /// An event's audience at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,8 @@ pub(crate) struct Audience {
     pub(crate) time: Timestamp,
 }
 
-/// Where the fold writes who is there and the RPCs read it. It knows the sessions of the partitions that this process
-/// folds: all of them where one process runs.
+/// Where the fold writes who is there and the RPCs read it. The sessions of partitions that other processes fold come from
+/// the store, once these have stored them.
 pub(crate) struct Board {
     state: Mutex<State>,
     /// Something was seen, and the next deadline may be sooner.
@@ -40,15 +40,29 @@ struct State {
     timeline: Timeline,
     /// Partitions have beacons to be folded from before the process took them, or it is not known.
     behind: bool,
+    /// The partitions that this process folds.
+    owned: BTreeSet<u32>,
     watched: HashMap<EventName, watch::Sender<Audience>>,
+}
+
+impl State {
+    /// Takes a session as it is stored, unless more is known of it.
+    fn hear(&mut self, heard: &Heard, now_ms: i64) {
+        let step = Step::of(&heard.key, &heard.session);
+        if self.presence.last_heard_ms(&heard.key) <= Some(step.at_ms) {
+            self.presence.see(&step, now_ms);
+        }
+        self.timeline.put(&heard.key, &heard.session.spans, step.at_ms);
+    }
 }
 
 impl Board {
     pub(crate) fn new(store: Arc<dyn Store>, clock: Clock, rules: Rules) -> Self {
         let state = State {
             presence: Presence::new(rules),
-            timeline: Timeline::new(rules),
+            timeline: Timeline::default(),
             behind: true,
+            owned: BTreeSet::new(),
             watched: HashMap::new(),
         };
         Self {
@@ -60,25 +74,66 @@ impl Board {
         }
     }
 
-    /// Takes the sessions of before a restart: those that may still be there, and those that were when the fold stopped,
-    /// which beacons meet that are still to be folded.
-    pub(crate) async fn restore(&self) -> Result<(), Error> {
-        let gone_ms = i64::try_from(self.rules.gone_after.as_millis()).unwrap_or(i64::MAX);
+    /// Takes sessions from the store, of whatever partition: those that may still be there, and those that were when the
+    /// fold stopped, which beacons meet that are still to be folded. `since_ms` says from when on all are among them.
+    ///
+    /// What peak they made is in the store, or somebody is behind.
+    pub(crate) fn restore(&self, heard: &[Heard], since_ms: i64) {
         let now_ms = self.clock.now_ms();
-        let stopped_ms = self.store.last_received().await?.unwrap_or(now_ms).min(now_ms);
-        let open = self.store.open_since(stopped_ms.saturating_sub(gone_ms)).await?;
-        let steps: Vec<_> = open
-            .into_iter()
-            .map(|(key, session)| Step {
-                key,
-                state: session.state(),
-                since_ms: session.since_ms,
-                at_ms: session.last_received_ms,
-            })
-            .collect();
-        // What peak they made is in the store; there is none to be told before the fold knows where it is.
-        self.see(&steps);
-        Ok(())
+        let mut state = self.state.lock();
+        if state.timeline.floor_ms() > since_ms {
+            state.timeline = Timeline::default();
+        }
+        for heard in heard {
+            state.hear(heard, now_ms);
+        }
+        drop(state);
+        self.seen.notify_one();
+    }
+
+    /// Takes what other processes stored. Returns the events whose audience may have changed, and peaks as
+    /// [`Board::see`] does.
+    pub(crate) fn hear(&self, heard: &[Heard]) -> (BTreeSet<EventName>, BTreeMap<EventName, u64>) {
+        let now_ms = self.clock.now_ms();
+        let mut state = self.state.lock();
+        let mut events = BTreeSet::new();
+        for heard in heard {
+            // Of its own partitions the process knows more than it has stored.
+            if !state.owned.contains(&heard.partition) {
+                state.hear(heard, now_ms);
+                events.insert(heard.key.event.clone());
+            }
+        }
+        let behind = state.behind;
+        let peaks = state.timeline.peaks(behind);
+        drop(state);
+        self.seen.notify_one();
+        (events, peaks)
+    }
+
+    /// From when on sessions matter to somebody who is there at this time, in milliseconds since 1970.
+    pub(crate) fn since(&self, at_ms: i64) -> i64 {
+        at_ms.saturating_sub(i64::try_from(self.rules.gone_after.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The time, in milliseconds since 1970.
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// By which rules sessions are there.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Notes which partitions this process folds.
+    pub(crate) fn set_owned(&self, partitions: BTreeSet<u32>) {
+        self.state.lock().owned = partitions;
+    }
+
+    /// The partitions that this process folds.
+    pub(crate) fn owned(&self) -> BTreeSet<u32> {
+        self.state.lock().owned.clone()
     }
 
     /// Notes whether partitions have beacons to be folded from before others that were folded. As long as they have, no
@@ -92,20 +147,28 @@ impl Board {
         self.state.lock().behind
     }
 
-    /// Takes what sessions did, one after the other. Returns how many were there at once at most, per event, by when beacons
+    /// Takes what sessions did in a batch. Returns how many were there at once at most, per event, by when beacons
     /// arrived: one that is folded late is nobody who is there now, and yet was there.
-    pub(crate) fn see(&self, steps: &[Step]) -> BTreeMap<EventName, u64> {
+    pub(crate) fn see(&self, folded: &Folded) -> BTreeMap<EventName, u64> {
         let now_ms = self.clock.now_ms();
         let mut state = self.state.lock();
-        for step in steps {
+        for step in &folded.steps {
             state.presence.see(step, now_ms);
-            state.timeline.take(step);
+        }
+        for (key, session) in &folded.sessions {
+            state.timeline.put(key, &session.spans, session.last_received_ms);
         }
         let behind = state.behind;
         let peaks = state.timeline.peaks(behind);
         drop(state);
         self.seen.notify_one();
         peaks
+    }
+
+    /// The peaks that were waiting for somebody who was behind.
+    pub(crate) fn settle(&self) -> BTreeMap<EventName, u64> {
+        self.set_behind(false);
+        self.see(&Folded::default())
     }
 
     /// Tells those who watch these events, once what changed is durable.

@@ -2,17 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use marquee_bus::{EventBus, Outgoing, event};
 use marquee_error::{Invalid, invalid};
 use marquee_proto::analytics::v1::{Beacon, PlaybackReported};
 use marquee_proto::name::AccountName;
 use marquee_proto::time::to_proto;
+use tokio::time::timeout;
 
 use super::Catalogue;
 use crate::Error;
 use crate::beacon;
 use crate::config::Clock;
+
+/// How long a stream waits for the bus. What was not acknowledged is sent again by the player, and counts once.
+const PUBLISHED_WITHIN: Duration = Duration::from_secs(30);
 
 /// Publishes beacons.
 #[derive(Clone)]
@@ -87,7 +92,11 @@ impl Beacons {
         let outgoing = std::mem::take(&mut sorted.outgoing);
         let (accepted, rejected) = (outgoing.len(), sorted.rejected.len());
         if !outgoing.is_empty() {
-            self.bus.publish(outgoing).await?;
+            let publish = self.bus.publish(outgoing);
+            timeout(PUBLISHED_WITHIN, publish).await.unwrap_or_else(|_| {
+                let text = format!("no answer within {} s", PUBLISHED_WITHIN.as_secs());
+                Err(marquee_bus::Error::Unavailable(text))
+            })?;
         }
         metrics::counter!("analytics_beacons_accepted_total").increment(accepted as u64);
         metrics::counter!("analytics_beacons_rejected_total").increment(rejected as u64);

@@ -52,7 +52,9 @@ impl Sweeper {
         // After a long stop the beacons that break a silence may still be on the bus.
         while !self.board.is_behind() {
             let silent_before_ms = self.clock.now_ms().saturating_sub(SILENCE_MS);
-            let swept = self.store.sweep(silent_before_ms, MOST).await?;
+            // Whoever folds a partition knows whether it is behind.
+            let owned = self.board.owned().into_iter().collect();
+            let swept = self.store.sweep(owned, silent_before_ms, MOST).await?;
             metrics::counter!("analytics_swept_sessions_total").increment(swept as u64);
             if swept < MOST as usize {
                 break;

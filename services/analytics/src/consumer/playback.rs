@@ -2,11 +2,12 @@
 //! only where the store expects the batch. A killed process goes on where the store is; what it had folded but not
 //! stored is folded again from the bus.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use marquee_bus::{EventBus, Polled, Record, Subscription, TopicPartition, dead_letter, dead_letters};
+use marquee_error::{ErrorExt as _, ErrorKind};
 use marquee_proto::analytics::v1::PlaybackReported;
 use marquee_proto::name::EventName;
 use marquee_proto::topic::PLAYBACK;
@@ -18,7 +19,7 @@ use crate::Error;
 use crate::app::Board;
 use crate::beacon;
 use crate::domain::{Ledger, Received, fold};
-use crate::store::{self, Flush, Partition, Store};
+use crate::store::{self, Flush, Partition, Position, Store};
 
 /// The consumer group.
 const GROUP: &str = "analytics.playback";
@@ -32,6 +33,9 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_s
 /// How long the bus has nothing for a partition that is behind until it is believed to have nothing at all: what was there
 /// has expired.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// Sessions that are read from the store at most when partitions are taken over; the latest ones.
+const RESTORED: u32 = 500_000;
 
 /// Folds what the players said.
 pub(crate) struct Folder {
@@ -47,6 +51,12 @@ struct Owned {
     next: HashMap<TopicPartition, u64>,
     /// Those that have records from before they were assigned, and where these end.
     behind: HashMap<TopicPartition, u64>,
+}
+
+impl Owned {
+    fn numbers(&self) -> BTreeSet<u32> {
+        self.next.keys().map(|partition| partition.partition).collect()
+    }
 }
 
 impl Folder {
@@ -65,9 +75,24 @@ impl Folder {
 
     /// May be dropped at any point: what was not stored is read again.
     async fn work(&self) -> Result<(), Error> {
-        self.bus.declare(&[PLAYBACK, dead_letters(&PLAYBACK)]).await?;
+        let mut failures = 0;
+        while let Err(error) = self.bus.declare(&[PLAYBACK, dead_letters(&PLAYBACK)]).await {
+            if error.kind() != ErrorKind::Unavailable {
+                return Err(error.into());
+            }
+            tracing::warn!(%error, "cannot reach the bus, trying again");
+            wait(&mut failures).await;
+        }
         self.report().await;
-        let mut subscription = self.bus.subscribe(GROUP, &[PLAYBACK]).await?;
+        let mut subscription = loop {
+            match self.bus.subscribe(GROUP, &[PLAYBACK]).await {
+                Err(error) if error.kind() == ErrorKind::Unavailable => {
+                    tracing::warn!(%error, "cannot join the group, trying again");
+                    wait(&mut failures).await;
+                }
+                result => break result?,
+            }
+        };
         let mut owned = Owned::default();
         let mut failures = 0;
         loop {
@@ -83,15 +108,14 @@ impl Folder {
             };
             match polled {
                 Ok(Polled::Assigned(partitions)) => {
-                    for partition in partitions {
-                        let (next, end) = self.position(&partition).await?;
-                        subscription.seek(&partition, next);
-                        if next < end {
-                            owned.behind.insert(partition.clone(), end);
+                    let mut failures = 0;
+                    while let Err(error) = self.take_on(&mut *subscription, &mut owned, &partitions).await {
+                        if error.kind() != ErrorKind::Unavailable && error.kind() != ErrorKind::Aborted {
+                            return Err(error);
                         }
-                        owned.next.insert(partition, next);
+                        tracing::warn!(%error, "cannot take partitions on, trying again");
+                        wait(&mut failures).await;
                     }
-                    self.board.set_behind(!owned.behind.is_empty());
                 }
                 // Nothing of them is in hand: every batch is stored before the next poll.
                 Ok(Polled::Revoked(partitions)) => {
@@ -99,6 +123,8 @@ impl Folder {
                     owned
                         .behind
                         .retain(|partition, _| !partitions.contains(partition));
+                    self.board.set_owned(owned.numbers());
+                    self.board.set_behind(!owned.behind.is_empty());
                 }
                 Ok(Polled::Records(records)) => self.take(&mut *subscription, &mut owned, &records).await?,
                 Err(error @ (marquee_bus::Error::Damaged { .. } | marquee_bus::Error::UnknownTopic(_))) => {
@@ -116,8 +142,7 @@ impl Folder {
 
     /// Notes the peaks that were waiting for partitions that turn out to have nothing.
     async fn settle(&self) {
-        self.board.set_behind(false);
-        let peaks = self.board.see(&[]);
+        let peaks = self.board.settle();
         let mut failures = 0;
         while let Err(error) = self.store.raise_peaks(peaks.clone()).await {
             tracing::warn!(%error, "cannot store the most viewers, trying again");
@@ -126,16 +151,45 @@ impl Folder {
         self.board.publish(peaks.keys(), &peaks);
     }
 
+    /// Takes partitions on where the store says, with the sessions that their beacons may meet.
+    async fn take_on(
+        &self,
+        subscription: &mut dyn Subscription,
+        owned: &mut Owned,
+        partitions: &[TopicPartition],
+    ) -> Result<(), Error> {
+        let mut since_ms = self.board.now_ms();
+        for partition in partitions {
+            let (position, end) = self.position(partition).await?;
+            subscription.seek(partition, position.next);
+            if position.next < end {
+                owned.behind.insert(partition.clone(), end);
+                // What comes next arrived after this; a partition that was never folded may hold what is very old.
+                since_ms = since_ms.min(position.received_ms.unwrap_or(0));
+            }
+            owned.next.insert(partition.clone(), position.next);
+        }
+        self.board.set_owned(owned.numbers());
+        self.board.set_behind(!owned.behind.is_empty());
+        let since_ms = self.board.since(since_ms);
+        let heard = self.store.heard_since(since_ms, RESTORED).await?;
+        self.board.restore(&heard, since_ms);
+        let events: BTreeSet<_> = heard.into_iter().map(|heard| heard.key.event).collect();
+        self.board.publish(&events, &BTreeMap::new());
+        Ok(())
+    }
+
     /// Where a partition goes on, and where it ends.
-    async fn position(&self, partition: &TopicPartition) -> Result<(u64, u64), Error> {
-        let stored = self.store.next_offsets().await?;
+    async fn position(&self, partition: &TopicPartition) -> Result<(Position, u64), Error> {
+        let stored = self.store.positions().await?;
         let place = place(partition);
-        let next = stored.get(&place).copied().unwrap_or(0);
+        let position = stored.get(&place).copied().unwrap_or_default();
         let ends = self.bus.end_offsets(&PLAYBACK).await?;
         let end = usize::try_from(partition.partition)
             .ok()
             .and_then(|number| ends.get(number))
             .copied();
+        let next = position.next;
         match end {
             Some(end) if next > end => {
                 tracing::warn!(
@@ -145,10 +199,10 @@ impl Folder {
                     end,
                     "the topic was made anew: it is folded from its beginning, what was counted stays"
                 );
-                self.store.restart(place).await?;
-                Ok((0, end))
+                self.store.restart(place, next).await?;
+                Ok((Position { next: 0, ..position }, end))
             }
-            _ => Ok((next, end.unwrap_or(next))),
+            _ => Ok((position, end.unwrap_or(next))),
         }
     }
 
@@ -224,6 +278,8 @@ impl Folder {
                     subscription.seek(&partition, found);
                     return Ok(());
                 }
+                // Swept just now: the beacon that broke the silence begins another view.
+                Err(store::Error::Stale) => tracing::debug!("sessions changed meanwhile, folding again"),
                 Err(error) => {
                     tracing::warn!(%error, "cannot store what players reported, trying again");
                     wait(&mut failures).await;
@@ -252,12 +308,14 @@ impl Folder {
         keys.sort_unstable();
         keys.dedup();
         let mut known = self.store.sessions(keys).await?;
-        let folded = fold(|key| known.remove(key), batch);
+        let there: BTreeSet<_> = known.keys().cloned().collect();
+        let folded = fold(self.board.rules(), |key| known.remove(key), batch);
         // Once: what the board has seen it does not tell a second time, when the first attempt could not be stored.
-        let peaks = seen.get_or_insert_with(|| self.board.see(&folded.steps)).clone();
+        let peaks = seen.get_or_insert_with(|| self.board.see(&folded)).clone();
         let events: Vec<_> = folded.totals.keys().cloned().collect();
         let flush = Flush {
             sessions: folded.sessions,
+            known: there,
             totals: folded.totals,
             peaks: peaks.clone(),
             ledger: folded.ledger
@@ -266,6 +324,7 @@ impl Folder {
                     ..Ledger::default()
                 },
             skipped,
+            received_ms: batch.iter().map(|received| received.at_ms).max(),
         };
         self.store.flush(place(partition), expected, next, flush).await?;
         self.board.publish(&events, &peaks);

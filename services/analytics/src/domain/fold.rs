@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use marquee_proto::name::EventName;
 
 use super::ledger::Ledger;
+use super::presence::Rules;
 use super::report::{Received, SessionKey, State};
 use super::session::{Session, Verdict};
 use super::totals::Totals;
@@ -35,11 +36,28 @@ pub struct Step {
     pub at_ms: i64,
 }
 
-/// Folds a batch. `known` gives a session as it was before; none is a new one.
+impl Step {
+    /// What the session did last.
+    pub fn of(key: &SessionKey, session: &Session) -> Self {
+        Self {
+            key: key.clone(),
+            state: session.state(),
+            since_ms: session.since_ms,
+            at_ms: session.last_received_ms,
+        }
+    }
+}
+
+/// Folds a batch. `known` gives a session as it was before; none is a new one. `rules` say when it is part of the audience;
+/// sums do not depend on them.
 ///
 /// The sums depend on the set of reports, not on their order, nor on how they are cut into batches, as long as no report is
 /// later than [`super::session::WINDOW`] others of its session.
-pub fn fold(mut known: impl FnMut(&SessionKey) -> Option<Session>, batch: &[Received]) -> Folded {
+pub fn fold(
+    rules: &Rules,
+    mut known: impl FnMut(&SessionKey) -> Option<Session>,
+    batch: &[Received],
+) -> Folded {
     let mut folded = Folded::default();
     let mut before: HashMap<SessionKey, Totals> = HashMap::new();
     for received in batch {
@@ -52,12 +70,9 @@ pub fn fold(mut known: impl FnMut(&SessionKey) -> Option<Session>, batch: &[Rece
         let verdict = session.take(received);
         folded.ledger.note(verdict);
         if verdict != Verdict::Duplicate {
-            folded.steps.push(Step {
-                key: key.clone(),
-                state: session.state(),
-                since_ms: session.since_ms,
-                at_ms: session.last_received_ms,
-            });
+            let step = Step::of(key, session);
+            session.spans.take(rules, &step);
+            folded.steps.push(step);
         }
     }
     for (key, before) in before {

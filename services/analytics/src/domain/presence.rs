@@ -121,6 +121,11 @@ impl Presence {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
+    /// When a session was last heard of that is there, or was lately.
+    pub fn last_heard_ms(&self, key: &SessionKey) -> Option<i64> {
+        self.sessions.get(key).map(|activity| activity.at_ms)
+    }
+
     /// How many watch the event.
     pub fn count(&self, event: &EventName) -> u64 {
         self.counts.get(event).copied().unwrap_or_default()

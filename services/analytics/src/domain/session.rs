@@ -2,6 +2,7 @@
 
 use super::progress::{Mark, Progress};
 use super::report::{Received, State};
+use super::spans::Spans;
 use super::totals::Totals;
 
 /// Reports that are kept apart, so that one that comes after its successors still finds its place. A player reports every
@@ -37,6 +38,8 @@ pub struct Session {
     pub last_received_ms: i64,
     /// When the report arrived that brought its present state.
     pub since_ms: i64,
+    /// When it was part of the audience.
+    pub spans: Spans,
     /// Device, country and platform, as the first report that named them did.
     pub device: String,
     /// See `device`.

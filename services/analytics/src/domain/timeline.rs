@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use marquee_proto::name::EventName;
 
-use super::fold::Step;
-use super::presence::Rules;
 use super::report::SessionKey;
+use super::spans::Spans;
 
 /// How far behind the latest beacon one of another partition may be and still find those who were there with it.
 const KEPT_MS: i64 = 60_000;
@@ -15,109 +14,119 @@ const KEPT_MS: i64 = 60_000;
 /// Sessions that are kept at most; beyond, the oldest minutes are let go although somebody may still be behind.
 const MOST: usize = 500_000;
 
-/// An event's audience: how many there were at first, and each change since.
+/// An event's audience: how many there were at first, each change since, and how many came and left in one moment.
 #[derive(Debug, Default)]
 struct Line {
     first: i64,
     changes: BTreeMap<i64, i64>,
+    moments: BTreeMap<i64, i64>,
 }
 
 impl Line {
-    fn add(&mut self, at_ms: i64, change: i64) {
-        let sum = self.changes.entry(at_ms).or_default();
-        *sum += change;
-        if *sum == 0 {
-            self.changes.remove(&at_ms);
+    /// Takes a span, or takes it back where `count` is -1.
+    fn add(&mut self, (from, until): (i64, i64), count: i64) {
+        if from == until {
+            add(&mut self.moments, from, count);
+        } else {
+            add(&mut self.changes, from, count);
+            add(&mut self.changes, until, -count);
         }
     }
 
-    fn level(&self, at_ms: i64) -> i64 {
-        self.first
-            + self
-                .changes
-                .range(..=at_ms)
-                .map(|(_, change)| change)
-                .sum::<i64>()
-    }
-
     fn peak(&self) -> i64 {
-        let levels = self.changes.values().scan(self.first, |level, change| {
-            *level += change;
-            Some(*level)
-        });
-        levels.fold(self.first, i64::max)
+        let mut moments = self.moments.keys().peekable();
+        let (mut level, mut peak) = (self.first, self.first);
+        for (at, change) in &self.changes {
+            while moments.next_if(|moment| *moment < at).is_some() {
+                // Those of one moment came one after the other.
+                peak = peak.max(level + 1);
+            }
+            level += change;
+            peak = peak.max(level);
+        }
+        peak.max(moments.next().map_or(0, |_| level + 1))
     }
 
     fn forget_before(&mut self, floor_ms: i64) {
         let kept = self.changes.split_off(&floor_ms);
         self.first += self.changes.values().sum::<i64>();
         self.changes = kept;
+        self.moments = self.moments.split_off(&floor_ms);
     }
 }
 
-/// Who was there when, over the last minute or as far as partitions are apart.
+fn add(counts: &mut BTreeMap<i64, i64>, at_ms: i64, count: i64) {
+    let sum = counts.entry(at_ms).or_default();
+    *sum += count;
+    if *sum == 0 {
+        counts.remove(&at_ms);
+    }
+}
+
+/// Who was there when, over the last minute or as far as partitions are apart. It holds the spans of sessions: what it is
+/// told twice, or by another process, it holds once.
 #[derive(Debug)]
 pub struct Timeline {
-    rules: Rules,
-    /// From when until when a session counts, as far as is known.
-    views: HashMap<SessionKey, (i64, i64)>,
+    /// When each was last heard of, and when it was there.
+    views: HashMap<SessionKey, (i64, Vec<(i64, i64)>)>,
     lines: HashMap<EventName, Line>,
-    /// Events that changed since peaks were asked for, and the most that were seen at a moment that left no trace.
-    touched: BTreeMap<EventName, i64>,
+    /// Events that changed since peaks were asked for.
+    touched: BTreeSet<EventName>,
     latest_ms: i64,
     floor_ms: i64,
 }
 
-impl Timeline {
-    /// Nobody was there.
-    pub fn new(rules: Rules) -> Self {
+impl Default for Timeline {
+    fn default() -> Self {
         Self {
-            rules,
             views: HashMap::new(),
             lines: HashMap::new(),
-            touched: BTreeMap::new(),
+            touched: BTreeSet::new(),
             latest_ms: i64::MIN,
             floor_ms: i64::MIN,
         }
     }
+}
 
-    /// Takes what a session did. Those of one session come in the order in which they arrived.
-    pub fn take(&mut self, step: &Step) {
-        let at_ms = step.at_ms.max(self.floor_ms);
-        self.latest_ms = self.latest_ms.max(step.at_ms);
-        let until_ms = self.rules.counts_until(step).filter(|until| *until > at_ms);
-        let there = self
-            .views
-            .get(&step.key)
-            .copied()
-            .filter(|(_, until)| at_ms < *until);
-        if until_ms.is_none() && there.is_none() {
-            return;
-        }
-        let line = self.lines.entry(step.key.event.clone()).or_default();
-        let most = self.touched.entry(step.key.event.clone()).or_default();
-        match there {
-            // Taken before.
-            Some((since, _)) if at_ms < since => {}
-            Some((since, known)) => {
-                if until_ms.is_none() && since == at_ms {
-                    *most = (*most).max(line.level(at_ms));
-                }
-                line.add(known, 1);
-                line.add(until_ms.unwrap_or(at_ms), -1);
-                match until_ms {
-                    Some(until) => self.views.insert(step.key.clone(), (since, until)),
-                    None => self.views.remove(&step.key),
-                };
+impl Timeline {
+    /// Takes when a session was there, in place of what was known of it, unless that was later; `at_ms` is when it was last
+    /// heard of.
+    pub fn put(&mut self, key: &SessionKey, spans: &Spans, at_ms: i64) {
+        self.latest_ms = self.latest_ms.max(at_ms);
+        let spans: Vec<_> = spans
+            .0
+            .iter()
+            .filter(|(_, until)| *until > self.floor_ms)
+            .map(|(from, until)| ((*from).max(self.floor_ms), *until))
+            .collect();
+        let before = match self.views.get_mut(key) {
+            None if spans.is_empty() => return,
+            Some((known_ms, before)) if at_ms < *known_ms || *before == spans => return,
+            Some((known_ms, before)) => {
+                *known_ms = at_ms;
+                std::mem::replace(before, spans.clone())
             }
             None => {
-                if let Some(until) = until_ms {
-                    line.add(at_ms, 1);
-                    line.add(until, -1);
-                    self.views.insert(step.key.clone(), (at_ms, until));
-                }
+                self.views.insert(key.clone(), (at_ms, spans.clone()));
+                Vec::new()
             }
+        };
+        if spans.is_empty() {
+            self.views.remove(key);
         }
+        let line = self.lines.entry(key.event.clone()).or_default();
+        for span in before {
+            line.add(span, -1);
+        }
+        for span in spans {
+            line.add(span, 1);
+        }
+        self.touched.insert(key.event.clone());
+    }
+
+    /// From when on it knows who was there, in milliseconds since 1970.
+    pub fn floor_ms(&self) -> i64 {
+        self.floor_ms
     }
 
     /// The most that were there at once, of the events that something was told of since the last time. `behind` says that
@@ -128,9 +137,9 @@ impl Timeline {
             return BTreeMap::new();
         }
         let mut peaks = BTreeMap::new();
-        for (event, most) in std::mem::take(&mut self.touched) {
-            let line = self.lines.get(&event).map_or(0, Line::peak);
-            let peak = u64::try_from(line.max(most)).unwrap_or_default();
+        for event in std::mem::take(&mut self.touched) {
+            let peak = self.lines.get(&event).map_or(0, Line::peak);
+            let peak = u64::try_from(peak).unwrap_or_default();
             if peak > 0 {
                 peaks.insert(event, peak);
             }
@@ -144,13 +153,19 @@ impl Timeline {
 
     fn forget_before(&mut self, floor_ms: i64) {
         self.floor_ms = floor_ms;
-        self.views.retain(|_, (_, until)| *until > floor_ms);
+        self.views.retain(|_, (_, spans)| {
+            spans.retain(|(_, until)| *until > floor_ms);
+            for (from, _) in spans.iter_mut() {
+                *from = (*from).max(floor_ms);
+            }
+            !spans.is_empty()
+        });
         let gone: BTreeSet<_> = self
             .lines
             .iter_mut()
             .filter_map(|(event, line)| {
                 line.forget_before(floor_ms);
-                line.changes.is_empty().then(|| event.clone())
+                (line.changes.is_empty() && line.moments.is_empty()).then(|| event.clone())
             })
             .collect();
         self.lines.retain(|event, _| !gone.contains(event));
@@ -159,85 +174,93 @@ impl Timeline {
 
 #[cfg(test)]
 mod tests {
-    use super::super::report::State;
     use super::*;
 
     fn event() -> EventName {
         "channels/c/events/e".parse().unwrap()
     }
 
-    fn step(session: &str, state: State, at_s: i64) -> Step {
-        let key = SessionKey {
+    fn key(session: &str) -> SessionKey {
+        SessionKey {
             viewer: "v".into(),
             session: session.into(),
             event: event(),
-        };
-        Step {
-            key,
-            state: Some(state),
-            since_ms: at_s * 1000,
-            at_ms: at_s * 1000,
         }
     }
 
-    fn peak(steps: &[Step]) -> Option<u64> {
-        let mut timeline = Timeline::new(Rules::default());
-        for step in steps {
-            timeline.take(step);
+    fn put(timeline: &mut Timeline, session: &str, spans: &[(i64, i64)]) {
+        let last = spans.last().map_or(0, |(_, until)| until - 15);
+        let ms = spans.iter().map(|(from, until)| (from * 1000, until * 1000));
+        timeline.put(&key(session), &Spans(ms.collect()), last * 1000);
+    }
+
+    type Told<'a> = (&'a str, &'a [(i64, i64)]);
+
+    fn peak(told: &[Told<'_>]) -> Option<u64> {
+        let mut timeline = Timeline::default();
+        for (session, spans) in told {
+            put(&mut timeline, session, spans);
         }
         timeline.peaks(false).get(&event()).copied()
     }
 
     #[test]
     fn the_peak_does_not_depend_on_which_partition_is_folded_first() {
-        use State::{Ended, Playing};
-        let a = [
-            step("a", Playing, 0),
-            step("a", Playing, 10),
-            step("a", Ended, 20),
-        ];
-        let b = [step("b", Playing, 18), step("b", Ended, 25)];
-        let c = [step("c", Playing, 21), step("c", Ended, 24)];
-        for order in [[&a[..], &b, &c], [&c, &b, &a], [&b, &a, &c]] {
-            assert_eq!(peak(&order.concat()), Some(2));
+        let (a, b, c): (Told<'_>, Told<'_>, Told<'_>) =
+            (("a", &[(0, 20)]), ("b", &[(18, 25)]), ("c", &[(21, 24)]));
+        for order in [[a, b, c], [c, b, a], [b, a, c]] {
+            assert_eq!(peak(&order), Some(2));
         }
     }
 
     #[test]
-    fn who_is_silent_for_fifteen_seconds_does_not_meet_who_comes_then() {
-        let playing = |session, at| step(session, State::Playing, at);
-        assert_eq!(peak(&[playing("a", 0), playing("b", 15)]), Some(1));
-        assert_eq!(peak(&[playing("a", 0), playing("b", 14)]), Some(2));
+    fn who_is_gone_does_not_meet_who_comes_then() {
+        assert_eq!(peak(&[("a", &[(0, 15)]), ("b", &[(15, 30)])]), Some(1));
+        assert_eq!(peak(&[("a", &[(0, 15)]), ("b", &[(14, 29)])]), Some(2));
     }
 
     #[test]
-    fn who_comes_and_leaves_in_one_moment_was_there() {
-        let visit = |session| [step(session, State::Playing, 5), step(session, State::Paused, 5)];
-        assert_eq!(peak(&[visit("a"), visit("b")].concat()), Some(1));
-        assert_eq!(peak(&[step("a", State::Paused, 5)]), None);
+    fn who_comes_and_leaves_in_one_moment_meets_who_is_there_and_not_each_other() {
+        assert_eq!(peak(&[("a", &[(5, 5)]), ("b", &[(5, 5)])]), Some(1));
+        assert_eq!(
+            peak(&[("a", &[(5, 5)]), ("b", &[(4, 19)]), ("c", &[(0, 5)])]),
+            Some(2)
+        );
+        assert_eq!(peak(&[("a", &[(5, 5)]), ("b", &[(6, 21)])]), Some(1));
+    }
+
+    #[test]
+    fn what_is_told_of_a_session_replaces_what_was_known() {
+        let told: [Told<'_>; 4] = [
+            ("a", &[(0, 15)]),
+            ("b", &[(5, 20)]),
+            ("a", &[(0, 4), (30, 45)]),
+            ("a", &[(0, 4), (30, 45)]),
+        ];
+        assert_eq!(peak(&told), Some(1));
     }
 
     #[test]
     fn there_is_no_peak_until_nobody_is_behind() {
-        let mut timeline = Timeline::new(Rules::default());
-        timeline.take(&step("a", State::Playing, 3_000));
+        let mut timeline = Timeline::default();
+        put(&mut timeline, "a", &[(3_000, 3_015)]);
         assert!(timeline.peaks(true).is_empty());
-        timeline.take(&step("b", State::Playing, 0));
-        timeline.take(&step("c", State::Playing, 1));
+        put(&mut timeline, "b", &[(0, 15)]);
+        put(&mut timeline, "c", &[(1, 16)]);
         assert_eq!(timeline.peaks(false)[&event()], 2);
     }
 
     #[test]
     fn those_who_are_gone_are_forgotten_and_those_who_stay_still_count() {
-        let mut timeline = Timeline::new(Rules::default());
+        let mut timeline = Timeline::default();
         for n in 0..1_000 {
-            timeline.take(&step("stays", State::Playing, n * 10));
-            timeline.take(&step(&n.to_string(), State::Playing, n * 10));
+            put(&mut timeline, "stays", &[(0, n * 10 + 15)]);
+            put(&mut timeline, &n.to_string(), &[(n * 10, n * 10 + 15)]);
             timeline.peaks(false);
         }
         assert!(timeline.views.len() < 12, "{}", timeline.views.len());
         assert!(timeline.lines[&event()].changes.len() < 24);
-        timeline.take(&step("another", State::Playing, 9_990));
+        put(&mut timeline, "another", &[(9_990, 10_005)]);
         assert_eq!(timeline.peaks(false)[&event()], 4);
     }
 }

@@ -1,6 +1,5 @@
 //! The embedded store: one SQLite file.
 
-mod state;
 mod sweep;
 
 use std::collections::{BTreeMap, HashMap};
@@ -11,13 +10,14 @@ use marquee_proto::name::{AccountName, ChannelName, EventName};
 use marquee_sqlite::Database;
 use rusqlite::{Connection, OptionalExtension as _, Row, Transaction, named_params, params};
 
-use super::{Error, Flush, Partition, Store, Summary};
+use super::{Changes, Error, Flush, Heard, Partition, Position, Store, Summary, state};
 use crate::domain::{Ledger, Session, SessionKey, Totals};
 
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/sqlite/0001_playback.sql"),
     include_str!("../../migrations/sqlite/0002_catalogue.sql"),
     include_str!("../../migrations/sqlite/0003_sweep.sql"),
+    include_str!("../../migrations/sqlite/0004_partitions.sql"),
 ];
 
 /// The embedded store.
@@ -40,16 +40,25 @@ impl Sqlite {
 
 #[async_trait]
 impl Store for Sqlite {
-    async fn next_offsets(&self) -> Result<HashMap<Partition, u64>, Error> {
+    async fn ready(&self) -> Result<(), Error> {
+        self.ledger().await.map(drop)
+    }
+
+    async fn positions(&self) -> Result<HashMap<Partition, Position>, Error> {
         self.database.read(|connection| {
-            let mut rows =
-                connection.prepare_cached("SELECT topic, partition, next_offset FROM partition_progress")?;
+            let mut rows = connection.prepare_cached(
+                "SELECT topic, partition, next_offset, received_ms FROM partition_progress",
+            )?;
             let read = |row: &Row<'_>| {
                 let partition = Partition {
                     topic: row.get(0)?,
                     number: row.get(1)?,
                 };
-                Ok((partition, unsigned(row.get(2)?)))
+                let position = Position {
+                    next: unsigned(row.get(2)?),
+                    received_ms: row.get(3)?,
+                };
+                Ok((partition, position))
             };
             Ok(rows.query_map([], read)?.collect::<Result<_, _>>()?)
         })
@@ -78,19 +87,21 @@ impl Store for Sqlite {
     }
 
     async fn flush(&self, partition: Partition, expected: u64, next: u64, flush: Flush) -> Result<(), Error> {
+        flush.check(expected, next)?;
         self.database
             .write(move |transaction| {
                 advance(transaction, &partition, expected, next, &flush)?;
-                put_sessions(transaction, &flush.sessions)?;
+                put_sessions(transaction, partition.number, &flush)?;
                 add_totals(transaction, partition.number, &flush)?;
                 put_peaks(transaction, &flush.peaks)
             })
             .await
     }
 
-    async fn restart(&self, partition: Partition) -> Result<(), Error> {
+    async fn restart(&self, partition: Partition, expected: u64) -> Result<(), Error> {
         self.database
             .write(move |transaction| {
+                check_position(transaction, &partition, expected)?;
                 transaction.execute(
                     "UPDATE partition_progress
                      SET earlier = earlier + next_offset - skipped, next_offset = 0, skipped = 0
@@ -120,35 +131,41 @@ impl Store for Sqlite {
         })
     }
 
-    async fn open_since(&self, received_ms: i64) -> Result<Vec<(SessionKey, Session)>, Error> {
+    async fn heard_since(&self, received_ms: i64, most: u32) -> Result<Vec<Heard>, Error> {
         self.database
             .read_blocking(move |connection| {
                 let mut rows = connection.prepare_cached(
-                    "SELECT viewer, session, event, state FROM session WHERE over = 0 AND last_received_ms >= ?1",
+                    "SELECT viewer, session, event, state, partition FROM session
+                     WHERE last_received_ms >= ?1 ORDER BY last_received_ms DESC LIMIT ?2",
                 )?;
-                let mut rows = rows.query([received_ms])?;
+                let mut rows = rows.query(params![received_ms, most])?;
                 let mut found = Vec::new();
                 while let Some(row) = rows.next()? {
                     let event: String = row.get(2)?;
                     let event = event.parse().map_err(|_| Error::Damaged("event name"))?;
-                    let key = SessionKey { viewer: row.get(0)?, session: row.get(1)?, event };
-                    found.push((key, state::decode(&row.get::<_, Vec<u8>>(3)?)?));
+                    found.push(Heard {
+                        partition: row.get(4)?,
+                        key: SessionKey {
+                            viewer: row.get(0)?,
+                            session: row.get(1)?,
+                            event,
+                        },
+                        session: state::decode(&row.get::<_, Vec<u8>>(3)?)?,
+                    });
                 }
                 Ok(found)
             })
             .await
     }
 
-    async fn last_received(&self) -> Result<Option<i64>, Error> {
-        self.database.read(|connection| {
-            let last = "SELECT max(last_received_ms) FROM session WHERE over = 0";
-            Ok(connection.query_row(last, [], |row| row.get(0))?)
-        })
+    async fn changes(&self) -> Result<Option<Changes>, Error> {
+        // The file is this process' alone.
+        Ok(None)
     }
 
-    async fn sweep(&self, silent_before_ms: i64, most: u32) -> Result<usize, Error> {
+    async fn sweep(&self, partitions: Vec<u32>, silent_before_ms: i64, most: u32) -> Result<usize, Error> {
         self.database
-            .write(move |transaction| sweep::sweep(transaction, silent_before_ms, most))
+            .write(move |transaction| sweep::sweep(transaction, &partitions, silent_before_ms, most))
             .await
     }
 
@@ -229,15 +246,7 @@ fn advance(
     next: u64,
     flush: &Flush,
 ) -> Result<(), Error> {
-    let at = "SELECT next_offset FROM partition_progress WHERE topic = ?1 AND partition = ?2";
-    let found: Option<i64> = transaction
-        .prepare_cached(at)?
-        .query_row(params![partition.topic, partition.number], |row| row.get(0))
-        .optional()?;
-    let found = found.map_or(0, unsigned);
-    if found != expected {
-        return Err(Error::Conflict { expected, found });
-    }
+    check_position(transaction, partition, expected)?;
     // Not one upsert: SQLite would hold the table's check against the row that is only proposed.
     transaction
         .prepare_cached(
@@ -248,6 +257,7 @@ fn advance(
         .prepare_cached(
             "UPDATE partition_progress SET
                  next_offset = :next,
+                 received_ms = coalesce(:received, received_ms),
                  skipped = skipped + :skipped,
                  counted = counted + :counted,
                  late = late + :late,
@@ -259,6 +269,7 @@ fn advance(
             ":topic": partition.topic,
             ":partition": partition.number,
             ":next": signed(next),
+            ":received": flush.received_ms,
             ":skipped": signed(flush.skipped),
             ":counted": signed(flush.ledger.counted),
             ":late": signed(flush.ledger.late),
@@ -268,20 +279,35 @@ fn advance(
     Ok(())
 }
 
-fn put_sessions(
-    transaction: &Transaction<'_>,
-    sessions: &BTreeMap<SessionKey, Session>,
-) -> Result<(), Error> {
-    let mut put = transaction.prepare_cached(
-        "INSERT INTO session (viewer, session, event, last_received_ms, started, over, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
-         ON CONFLICT (viewer, session, event) DO UPDATE SET
-             last_received_ms = excluded.last_received_ms, started = excluded.started, over = excluded.over,
-             state = excluded.state",
+fn check_position(transaction: &Transaction<'_>, partition: &Partition, expected: u64) -> Result<(), Error> {
+    let at = "SELECT next_offset FROM partition_progress WHERE topic = ?1 AND partition = ?2";
+    let found: Option<i64> = transaction
+        .prepare_cached(at)?
+        .query_row(params![partition.topic, partition.number], |row| row.get(0))
+        .optional()?;
+    match found.map_or(0, unsigned) {
+        found if found == expected => Ok(()),
+        found => Err(Error::Conflict { expected, found }),
+    }
+}
+
+fn put_sessions(transaction: &Transaction<'_>, partition: u32, flush: &Flush) -> Result<(), Error> {
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO session (viewer, session, event, last_received_ms, started, over, state, partition)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
     )?;
-    for (key, session) in sessions {
+    let mut update = transaction.prepare_cached(
+        "UPDATE session SET last_received_ms = ?4, started = ?5, over = ?6, state = ?7, partition = ?8
+         WHERE viewer = ?1 AND session = ?2 AND event = ?3",
+    )?;
+    for (key, session) in &flush.sessions {
+        let put = if flush.known.contains(key) {
+            &mut update
+        } else {
+            &mut insert
+        };
         let progress = session.progress();
-        put.execute(params![
+        let changed = put.execute(params![
             key.viewer,
             key.session,
             key.event.to_string(),
@@ -289,7 +315,11 @@ fn put_sessions(
             progress.started,
             progress.ending.is_some(),
             state::encode(session),
+            partition,
         ])?;
+        if changed == 0 {
+            return Err(Error::Stale);
+        }
     }
     Ok(())
 }
@@ -401,9 +431,25 @@ fn unsigned(value: i64) -> u64 {
 mod tests {
     use super::*;
 
-    crate::store::suite::suite!({
-        let folder = tempfile::tempdir().unwrap();
-        let store = Sqlite::open(&folder.path().join("analytics.db")).unwrap();
-        (store, folder)
-    });
+    use crate::store::suite::{Fixture, suite};
+
+    struct Folder(tempfile::TempDir);
+
+    impl Fixture for Folder {
+        type Store = Sqlite;
+
+        async fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+
+        fn place(&self) -> String {
+            self.0.path().join("analytics.db").to_str().unwrap().to_owned()
+        }
+
+        async fn open(place: &str) -> Sqlite {
+            Sqlite::open(Path::new(place)).unwrap()
+        }
+    }
+
+    suite!(Folder);
 }

@@ -1,6 +1,7 @@
 //! The real service behind real gRPC on a free port, on the embedded bus, in a folder of its own, beside an events service
 //! that knows one channel and one event.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use futures::Stream;
 use jiff::{SignedDuration, Timestamp};
 use marquee_analytics::domain::{Ledger, Rules};
 use marquee_analytics::store::{Sqlite, Store};
-use marquee_analytics::{Clock, Config};
+use marquee_analytics::{Clock, Config, Location};
 use marquee_auth::{Claims, Role, Signer, StaticKeys, TokenSource, Verifier};
 use marquee_bus::embedded::{Embedded, Options};
 use marquee_proto::analytics::v1 as proto;
@@ -25,6 +26,8 @@ use marquee_proto::name::AccountName;
 use marquee_proto::time::to_proto;
 use marquee_server::{Limits, Listener, Platform, PublicAddresses};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -54,6 +57,7 @@ pub(crate) struct Fixture {
     _kept: Option<TempDir>,
     pub(crate) bus: Arc<Embedded>,
     signer: Vec<u8>,
+    address: SocketAddr,
     channel: Channel,
     asked: Arc<AtomicUsize>,
     stop: CancellationToken,
@@ -85,6 +89,18 @@ impl Fixture {
 
     async fn start_at(folder: &Path, rules: Rules, clock: Clock) -> Self {
         let bus = Embedded::open(&folder.join("bus"), Options::default()).unwrap();
+        let store = Config::new(folder.join("analytics")).store;
+        Self::start_on(folder, bus, store, rules, clock).await
+    }
+
+    /// Beside others on the same bus, where the store lets them.
+    pub(crate) async fn start_on(
+        folder: &Path,
+        bus: Arc<Embedded>,
+        store: Location,
+        rules: Rules,
+        clock: Clock,
+    ) -> Self {
         let signer = Signer::generate();
         let pkcs8 = signer.to_pkcs8().unwrap();
         let verifier = Arc::new(Verifier::new(Arc::new(StaticKeys(vec![signer.jwk()]))));
@@ -101,11 +117,16 @@ impl Fixture {
                 rtmp: String::new(),
             },
         };
+        let sweep_every = match &store {
+            Location::Sqlite(_) => Duration::from_millis(10),
+            #[cfg(feature = "mongodb")]
+            Location::MongoDb(_) => Duration::from_secs(60),
+        };
         let config = Config {
+            store,
             rules,
             clock,
-            sweep_every: Duration::from_millis(10),
-            ..Config::new(folder.join("analytics"))
+            sweep_every,
         };
         let mut service = marquee_analytics::build(config, platform).await.unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -122,6 +143,7 @@ impl Fixture {
             _kept: None,
             bus,
             signer: pkcs8,
+            address,
             channel,
             asked,
             stop,
@@ -151,6 +173,49 @@ impl Fixture {
             _kept: self._kept,
             ..Self::start_in(&self.folder, Rules::default()).await
         }
+    }
+
+    /// Stops in order.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        drop(self.served.await);
+    }
+
+    /// Drops everything where it stands, as if it were killed.
+    pub(crate) async fn kill(self) {
+        self.served.abort();
+        drop(self.served.await);
+    }
+
+    /// Status and body of `/readyz`.
+    pub(crate) async fn readiness(&self) -> (u16, String) {
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer)
+    }
+
+    /// How many watch now, and the most there were.
+    pub(crate) async fn audience(&self) -> (i64, i64) {
+        let request = proto::GetAudienceRequest { event: EVENT.into() };
+        let answer = self.audiences().get_audience(request).await.unwrap();
+        let audience = answer.into_inner().audience.unwrap();
+        (audience.concurrent_viewers, audience.peak_concurrent_viewers)
+    }
+
+    pub(crate) async fn audience_when(&self, wanted: (i64, i64)) {
+        let mut last = (0, 0);
+        let asking = async {
+            while last != wanted {
+                last = self.audience().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let told = tokio::time::timeout(PATIENCE, asking).await;
+        assert!(told.is_ok(), "{wanted:?} within patience, not {last:?}");
     }
 
     pub(crate) fn beacons(&self) -> BeaconServiceClient<Channel> {

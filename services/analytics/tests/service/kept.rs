@@ -73,6 +73,47 @@ async fn beacons_that_are_folded_long_after_they_came_make_the_peak_that_there_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_is_stopped_while_it_catches_up_still_finds_the_peak_that_there_was() {
+    let folder = tempfile::tempdir().unwrap();
+    {
+        let bus = Embedded::open(&folder.path().join("bus"), Options::default()).unwrap();
+        bus.declare(&[PLAYBACK]).await.unwrap();
+        // An hour ago 40 viewers met, in most partitions, and left.
+        let visits = (500..540).flat_map(|n| {
+            [
+                acknowledged(n, 1, 3_600, Playing),
+                acknowledged(n, 2, 3_590, Ended),
+            ]
+        });
+        publish(&bus, visits.collect()).await;
+    }
+    let fixture = Fixture::start_in(folder.path(), Rules::default()).await;
+    fixture.summary_when(|summary| summary.views == 40).await;
+    fixture.stop().await;
+    // As if it had been killed when half of the partitions were folded: the others are where they began, and no peak was
+    // told yet.
+    {
+        let database = rusqlite::Connection::open(folder.path().join("analytics/analytics.sqlite")).unwrap();
+        let unfold = "
+            DELETE FROM event_peak;
+            DELETE FROM event_viewer WHERE viewer IN (SELECT viewer FROM session WHERE partition % 2 = 1);
+            DELETE FROM session WHERE partition % 2 = 1;
+            DELETE FROM event_totals WHERE partition % 2 = 1;
+            DELETE FROM partition_progress WHERE partition % 2 = 1;";
+        database.execute_batch(unfold).unwrap();
+        let left: i64 = database
+            .query_row("SELECT count(*) FROM session", [], |row| row.get(0))
+            .unwrap();
+        assert!((1..40).contains(&left), "{left} of 40 in even partitions");
+    }
+    let fixture = Fixture::start_in(folder.path(), Rules::default()).await;
+    let summary = fixture
+        .summary_when(|summary| summary.views == 40 && summary.peak_concurrent_viewers > 0)
+        .await;
+    assert_eq!(summary.peak_concurrent_viewers, 40);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_batch_that_could_not_be_stored_at_once_makes_its_peak() {
     let fixture = Fixture::start().await;
     let database = fixture.database();

@@ -9,6 +9,8 @@
 mod audience;
 mod beacons;
 mod fixture;
+#[cfg(feature = "mongodb")]
+mod fleet;
 mod kept;
 mod killed;
 mod summaries;

@@ -5,13 +5,20 @@ use rusqlite::{Transaction, params};
 use super::super::Error;
 
 /// Lets go of `most` sessions that nothing was heard of since; returns how many there were.
-pub(super) fn sweep(transaction: &Transaction<'_>, silent_before_ms: i64, most: u32) -> Result<usize, Error> {
+pub(super) fn sweep(
+    transaction: &Transaction<'_>,
+    partitions: &[u32],
+    silent_before_ms: i64,
+    most: u32,
+) -> Result<usize, Error> {
     let mut rows = transaction.prepare_cached(
         "SELECT viewer, session, event, over = 0 AND started = 0 FROM session
-         WHERE last_received_ms < ?1 ORDER BY last_received_ms LIMIT ?2",
+         WHERE last_received_ms < ?1 AND partition IN (SELECT value FROM json_each(?3))
+         ORDER BY last_received_ms LIMIT ?2",
     )?;
+    let partitions = serde_json::json!(partitions).to_string();
     let silent: Vec<(String, String, String, bool)> = rows
-        .query_map(params![silent_before_ms, most], |row| {
+        .query_map(params![silent_before_ms, most, partitions], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
         })?
         .collect::<Result<_, _>>()?;

@@ -1,10 +1,10 @@
-//! A session as it lies in its row. Protobuf: fields may be added, and old rows still read.
+//! A session as it lies in its row or document. Protobuf: fields may be added, and old rows still read.
 
 use prost::Message;
 
-use super::super::Error;
+use super::Error;
 use crate::domain::progress::Mark;
-use crate::domain::{Ending, Progress, Session, State};
+use crate::domain::{Ending, Progress, Session, Spans, State};
 
 #[derive(Clone, PartialEq, Message)]
 struct StoredMark {
@@ -59,6 +59,9 @@ struct StoredSession {
     country: String,
     #[prost(string, tag = "9")]
     platform: String,
+    /// From, until, from, until, ...
+    #[prost(sint64, repeated, tag = "10")]
+    spans: Vec<i64>,
 }
 
 /// Writes a session.
@@ -91,6 +94,12 @@ pub(super) fn encode(session: &Session) -> Vec<u8> {
         device: session.device.clone(),
         country: session.country.clone(),
         platform: session.platform.clone(),
+        spans: session
+            .spans
+            .0
+            .iter()
+            .flat_map(|(from, until)| [*from, *until])
+            .collect(),
     }
     .encode_to_vec()
 }
@@ -137,6 +146,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Session, Error> {
         device: stored.device,
         country: stored.country,
         platform: stored.platform,
+        spans: Spans(
+            stored
+                .spans
+                .chunks_exact(2)
+                .filter_map(|pair| Some((*pair.first()?, *pair.last()?)))
+                .collect(),
+        ),
     })
 }
 
