@@ -37,7 +37,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 static QUEUED: OnceLock<Queue> = OnceLock::new();
 
 struct Queue {
-    spans: mpsc::Sender<Box<Record>>,
+    spans: mpsc::Sender<Record>,
     dropped: Counter,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn is_exported() -> bool {
 }
 
 /// Never waits: what does not fit is dropped and counted.
-pub(crate) fn hand_over(record: Box<Record>) {
+pub(crate) fn hand_over(record: Record) {
     if let Some(queue) = QUEUED.get()
         && queue.spans.try_send(record).is_err()
     {
@@ -138,7 +138,7 @@ struct Collector {
 }
 
 impl Collector {
-    async fn run(mut self, mut queued: mpsc::Receiver<Box<Record>>, stop: CancellationToken) {
+    async fn run(mut self, mut queued: mpsc::Receiver<Record>, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         while !stop.is_cancelled() {
             tokio::select! {
@@ -174,8 +174,8 @@ impl Collector {
     }
 
     /// Whether it went out. What did not is lost: a collector that is down must not fill our memory.
-    async fn send(&mut self, batch: &mut Vec<Box<Record>>) -> bool {
-        let spans: Vec<_> = batch.drain(..).map(|record| span_data(*record)).collect();
+    async fn send(&mut self, batch: &mut Vec<Record>) -> bool {
+        let spans: Vec<_> = batch.drain(..).map(|record| span_data(record)).collect();
         let count = spans.len() as u64;
         let result = match timeout(EXPORT_TIMEOUT, self.sender.export(spans)).await {
             Ok(result) => result.map_err(|error| error.to_string()),

@@ -129,7 +129,7 @@ impl Drop for Span {
     fn drop(&mut self) {
         if let Some(mut record) = self.record.take() {
             record.ended = SystemTime::now();
-            hand_over(record);
+            hand_over(*record);
         }
     }
 }
@@ -148,4 +148,4 @@ const fn is_exported() -> bool {
 }
 
 #[cfg(not(feature = "otlp"))]
-fn hand_over(_: Box<Record>) {}
+fn hand_over(_: Record) {}

@@ -29,6 +29,14 @@ async fn one_trace_goes_from_a_rest_call_over_outbox_and_bus_to_the_notification
     let id = "messaging.message.id";
     ensure!(story.send.attribute(id) == story.publish.attribute(id));
     ensure!(story.process.attribute(id) == story.publish.attribute(id));
+    // Handled in a batch with others.
+    let is_indexed = |span: &Span| {
+        span.parent_span_id == story.publish.span_id
+            && span.attribute("messaging.consumer.group.name") == "search.index"
+    };
+    collector
+        .wait_for_trace(|spans| spans.iter().any(is_indexed))
+        .await?;
     let resource = &story.rest.resource;
     ensure!(resource.get("service.name").map(String::as_str) == Some("marquee"));
     ensure!(resource.get("service.version").map(String::as_str) == Some(env!("CARGO_PKG_VERSION")));
