@@ -25,7 +25,6 @@ mod request;
 pub mod sortable_time;
 mod sqlite;
 mod store;
-mod timing;
 mod transaction;
 
 #[cfg(feature = "testing")]

@@ -9,3 +9,14 @@ pub enum Location {
     #[cfg(feature = "mongodb")]
     MongoDb(crate::mongodb::Settings),
 }
+
+impl Location {
+    /// What it is on, as readiness names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            #[cfg(feature = "mongodb")]
+            Self::MongoDb(_) => "mongodb",
+        }
+    }
+}

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!  marquee_counters  value of each counter           marquee_requests  answers, deleted by age
-//!  marquee_outbox    messages, by cluster time       marquee_lanes     what keeps messages of a key in order
-//!  marquee_leases    who relays                      <collection>      { _id, etag, body }
+//!  marquee_outbox    messages, by cluster time       marquee_leases    who relays
+//!  <collection>      { _id, etag, body }
 //! ```
 //!
 //! Everything is written with the majority's acknowledgement and read from the primary as the majority has it. There is
@@ -28,6 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use marquee_bus::outbox::Outbox;
+use marquee_telemetry::db::Operation;
 use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{ClientOptions, Hint, ReadConcern, SelectionCriteria};
@@ -35,7 +36,6 @@ use mongodb::options::{ClientOptions, Hint, ReadConcern, SelectionCriteria};
 use crate::backend::{Backend, Raw, RawPage};
 use crate::page_token;
 use crate::request::Key;
-use crate::timing::Timing;
 use crate::{Collection, Committed, Error, Etag, Query, Transaction};
 use committer::Committer;
 use failure::{OPERATION, within};
@@ -168,8 +168,9 @@ impl MongoDb {
 /// The server refuses a range that ends where it begins, or before.
 const MIN_NOT_BELOW_MAX: i32 = 51_175;
 
-fn timing(operation: &'static str, collection: &'static str) -> Timing {
-    Timing::begin("mongodb", operation, collection)
+/// Measured until it is dropped.
+fn timing(operation: &'static str, collection: &'static str) -> Operation {
+    Operation::begin("mongodb", operation, collection)
 }
 
 /// Takes the document apart.

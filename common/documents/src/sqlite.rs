@@ -15,12 +15,12 @@ use jiff::Timestamp;
 use marquee_bus::outbox::Outbox;
 use marquee_bus::outbox::sqlite::SqliteOutbox;
 use marquee_sqlite::Database;
+use marquee_telemetry::db::Operation;
 use rusqlite::{OptionalExtension, params};
 use tokio::sync::oneshot;
 
 use crate::backend::{Backend, Raw, RawPage};
 use crate::request::Key;
-use crate::timing::Timing;
 use crate::{Collection, Committed, Error, Etag, Query, Transaction};
 use cache::Cache;
 
@@ -55,8 +55,9 @@ impl Sqlite {
     }
 }
 
-fn timing(operation: &'static str, collection: &'static str) -> Timing {
-    Timing::begin("sqlite", operation, collection)
+/// Measured until it is dropped.
+fn timing(operation: &'static str, collection: &'static str) -> Operation {
+    Operation::begin("sqlite", operation, collection)
 }
 
 #[async_trait]

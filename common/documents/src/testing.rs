@@ -12,6 +12,8 @@
 )]
 
 pub mod finding;
+pub mod killed;
+pub mod sharing;
 mod tools;
 pub mod writing;
 
@@ -42,6 +44,9 @@ macro_rules! suite {
             a_query_finds_by_its_index_in_order,
             bounds_cut_the_next_field,
             descending_is_the_other_way_round,
+            text_sorts_by_its_bytes,
+            numbers_sort_as_numbers,
+            nothing_lies_between_bounds_that_cross,
             documents_without_the_field_come_first,
             pages_are_stable_while_documents_are_inserted,
             pages_go_through_equal_values_by_id,
@@ -50,6 +55,21 @@ macro_rules! suite {
             a_count_is_of_all_pages,
             a_read_after_a_write_sees_it
         );
+        $crate::suite!(@in sharing, $fixture, [$($why)?]:
+            counters_of_concurrent_writers_lose_nothing,
+            etags_of_concurrent_writers_lose_nothing,
+            of_concurrent_inserts_with_one_unique_value_one_wins,
+            pages_are_stable_while_documents_come_and_go,
+            messages_of_a_key_are_in_the_order_of_its_commits
+        );
+        $crate::suite!(@in killed, $fixture, [$($why)?]:
+            a_killed_process_leaves_state_and_message_or_neither
+        );
+        #[test]
+        #[ignore = "run by another test"]
+        fn commits_until_it_is_killed() {
+            $crate::testing::killed::child();
+        }
     };
     (@in $module:ident, $fixture:ty, $why:tt: $($case:ident),+) => {
         $($crate::suite!(@case $module, $fixture, $why, $case);)+

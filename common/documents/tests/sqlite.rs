@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
 use marquee_documents::testing::{Fixture, Show, collections, show};
-use marquee_documents::{Collection, Document, Error, Index, Query, Store, Transaction};
+use marquee_documents::{Collection, Document, Error, Index, Location, Query, Store, Transaction};
 use marquee_error::{ErrorExt, ErrorKind};
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
@@ -28,9 +28,18 @@ impl Fixture for InFile {
         self.store.clone()
     }
 
-    async fn restart(self) -> Self {
-        drop(self.store);
-        Self::on(self.folder)
+    fn location(&self) -> Location {
+        Location::Sqlite(self.folder.path().join("shows.sqlite"))
+    }
+
+    type Data = TempDir;
+
+    fn close(self) -> TempDir {
+        self.folder
+    }
+
+    async fn open(folder: TempDir) -> Self {
+        Self::on(folder)
     }
 }
 

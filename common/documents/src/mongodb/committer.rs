@@ -2,7 +2,7 @@
 //!
 //! A transaction of the server costs a round trip for each command and one for its commit, however much is in it. So one
 //! that comes alone is sent at once, and those that come meanwhile share the next. Two groups that run at the same time
-//! never touch the same document, counter or lane, so that transactions of one process do not fail because of each other.
+//! never touch the same document or counter, so that transactions of one process do not fail because of each other.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;

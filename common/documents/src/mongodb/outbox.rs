@@ -1,21 +1,23 @@
 //! The outbox, in order of commits for each key, and relayed by one process at a time.
 //!
-//! **Order.** A row's place is the server's cluster time, which it fills in when the row is inserted; rows are relayed in
-//! the order of their places. That is the order of commits for each key, because a transaction that publishes a key first
-//! writes the key's lane:
+//! **Order.** A row's place is the server's cluster time, which it fills in when the row is inserted (it does so where it
+//! finds a timestamp of zero), and rows are relayed in the order of their places. Let T1 be committed before T2, and let
+//! T2 follow T1: because both write a document (an aggregate's, with an etag or without), or because T2 was begun after
+//! T1 was acknowledged or read. Then every place of T1 is below every place of T2:
 //!
-//! 1. Let T1 and T2 publish the same key, and both commit, T1 first. Both wrote the same lane. The server lets a
-//!    transaction write a document only if nobody has changed it since the transaction's snapshot, so T2's snapshot is
-//!    from after T1's commit.
-//! 2. T2's rows are inserted after its first command, which took the snapshot; T1's rows before its commit. Cluster time
-//!    only grows, with every tick, and over elections: a new primary has seen the commit of T1, to which T2's snapshot is
-//!    a successor. So every place of T2 is above every place of T1.
-//! 3. A reader that sees T2's rows sees T1's, or that they were there and are relayed: it reads a snapshot of what the
-//!    majority has, which has T1's commit if it has T2's. So the rows of a key that a relay sees are the oldest ones.
+//! 1. T2's snapshot is from after T1's commit. If T2 was begun after it, that is so anyway. If both write a document, the
+//!    server lets T2 write it only if nobody has changed it since T2's snapshot; else T2 is tried again with a new one.
+//! 2. T1's rows were inserted before T1's commit. T2's are inserted after its snapshot: they are the last command of a
+//!    transaction, and the first one takes the snapshot. A transaction of messages alone shares no document with any.
+//! 3. Cluster time grows with every place and with every commit, also over elections: a new primary knows the commit of
+//!    T1, or T1 was not acknowledged and not read, and is undone with all that followed it.
 //!
-//! Between keys nothing is promised: a transaction with a lower place may commit later, which is why exactly the rows
-//! that were relayed are deleted, and not all up to a place. Lanes are 65,536, not one, so that transactions of two
-//! processes seldom wait for each other; and not one for each key, so that they do not grow for ever.
+//! A relay that sees T2's rows sees T1's, or they were relayed: it reads a snapshot of what the majority has, in which no
+//! commit is without those before it. So of each key it has the oldest rows, and relays them in the order of commits. Two
+//! transactions of which neither follows the other are in no order that anybody could tell.
+//!
+//! That takes no counter which all commits of all processes would wait for. But a transaction with a lower place may be
+//! committed later (of another key), so that exactly the rows that were relayed are deleted, and not all up to a place.
 //!
 //! **One at a time.** Whoever has the lease relays; others see an empty outbox. The lease is a document that says until
 //! when, in the server's time. A relay that stood still past its lease may publish once more what another one has
@@ -291,7 +293,6 @@ fn message(row: Document) -> Option<(ObjectId, Outgoing)> {
         traceparent: text("traceparent"),
         attributes,
         value: row.get_binary_generic("value").ok()?.clone().into(),
-        ..Message::default()
     };
     let topic = Cow::Owned(text("topic")?);
     match row.get("_id") {

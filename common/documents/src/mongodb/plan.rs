@@ -14,9 +14,6 @@ use crate::request::Key;
 use crate::transaction::{Row, Write};
 use crate::{Error, Etag, Transaction};
 
-/// What messages of one key have in common; see [`lane`].
-const LANES: u64 = 1 << 16;
-
 /// One write, ready to be sent.
 #[derive(Debug, Clone)]
 pub(super) enum Op {
@@ -44,7 +41,6 @@ pub(super) enum Op {
         delta: i64,
     },
     Publish {
-        lane: i32,
         row: Document,
     },
     Remember {
@@ -69,7 +65,7 @@ pub(super) struct Prepared {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Touch {
     pub(super) hash: u64,
-    /// Whether transactions of one group may have it in common: additions to a counter, messages of a lane.
+    /// Whether transactions of one group may have it in common: additions to a counter.
     pub(super) shared: bool,
 }
 
@@ -131,10 +127,11 @@ impl Prepared {
                 (Op::Increment { counter, delta }, touch)
             }
             Write::Publish(message) => {
-                let lane = lane(&message.message.key);
-                let row = outbox_row(&message);
                 self.publishes = true;
-                (Op::Publish { lane, row }, Touch::of((schema::LANES, lane), true))
+                let row = outbox_row(&message);
+                // Messages touch nothing: those of one key are in the order of the documents that they go with.
+                self.ops.push(Op::Publish { row });
+                return Ok(());
             }
             Write::Remember { key, response } => {
                 let touch = Touch::of((&key.caller, &key.rpc, &key.request_id), false);
@@ -155,16 +152,6 @@ impl Prepared {
         self.etags.push(row.etag);
         Ok((row.collection, document, touch))
     }
-}
-
-/// Messages of one key have one lane, others mostly not. A transaction that publishes writes its lanes, so that of two
-/// that publish the same key one waits for the other's end: see `outbox.rs` for what follows from that.
-fn lane(key: &str) -> i32 {
-    // FNV-1a: every process must come to the same, of whatever version.
-    let hash = key.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    i32::try_from((hash ^ (hash >> 32)) % LANES).unwrap_or_default()
 }
 
 fn binary(bytes: Vec<u8>) -> Bson {
@@ -230,12 +217,11 @@ pub(super) enum Step {
     Count { items: Vec<(usize, String, i64)> },
 }
 
-/// The commands for these transactions, in their order.
+/// The commands for these transactions, in their order; messages last.
 ///
 /// Deletions come before updates, and those before insertions, whatever the order in the transactions: since no
 /// document is written twice, that can only free values of unique indexes earlier, never take them earlier.
 pub(super) fn together(group: &[&Prepared]) -> Vec<Step> {
-    let mut lanes = Vec::new();
     let (mut deletes, mut updates, mut inserts) =
         (Batches::default(), Batches::default(), Batches::default());
     let (mut counts, mut requests, mut rows) = (Vec::new(), Vec::new(), Vec::new());
@@ -248,17 +234,12 @@ pub(super) fn together(group: &[&Prepared]) -> Vec<Step> {
                 }
                 Op::Delete { collection, .. } => deletes.push(collection, member, deletion(op)),
                 Op::Increment { counter, delta } => counts.push((member, counter.clone(), *delta)),
-                Op::Publish { lane, row } => {
-                    lanes.push(*lane);
-                    rows.push((member, row.clone()));
-                }
+                Op::Publish { row } => rows.push((member, row.clone())),
                 Op::Remember { document } => requests.push((member, document.clone())),
             }
         }
     }
     let mut steps = Vec::new();
-    // First, so that the transaction's snapshot is older than any place that the server gives its messages.
-    steps.extend(enter(lanes));
     steps.extend(
         deletes
             .0
@@ -290,12 +271,11 @@ pub(super) fn together(group: &[&Prepared]) -> Vec<Step> {
 
 /// The commands for one transaction, each write for itself in the order in which they were made.
 pub(super) fn in_order(prepared: &Prepared) -> Vec<Step> {
-    let lanes = prepared.ops.iter().filter_map(|op| match op {
-        Op::Publish { lane, .. } => Some(*lane),
-        _ => None,
-    });
-    let mut steps: Vec<Step> = enter(lanes.collect()).into_iter().collect();
-    steps.extend(prepared.ops.iter().map(|op| match op {
+    let mut steps: Vec<Step> = Vec::new();
+    let messages = |op: &&Op| matches!(op, Op::Publish { .. });
+    let (rows, writes): (Vec<&Op>, Vec<&Op>) = prepared.ops.iter().partition(messages);
+    // Messages last, so that the server gives them their places after it took the transaction's snapshot.
+    steps.extend(writes.into_iter().chain(rows).map(|op| match op {
         Op::Insert { collection, document } => Step::Insert {
             collection,
             items: vec![(0, document.clone())],
@@ -311,7 +291,7 @@ pub(super) fn in_order(prepared: &Prepared) -> Vec<Step> {
         Op::Increment { counter, delta } => Step::Count {
             items: vec![(0, counter.clone(), *delta)],
         },
-        Op::Publish { row, .. } => Step::Insert {
+        Op::Publish { row } => Step::Insert {
             collection: schema::OUTBOX,
             items: vec![(0, row.clone())],
         },
@@ -334,24 +314,6 @@ impl Batches {
             None => self.0.push((collection, vec![(member, document)])),
         }
     }
-}
-
-fn enter(mut lanes: Vec<i32>) -> Option<Step> {
-    // In one order for all processes.
-    lanes.sort_unstable();
-    lanes.dedup();
-    let items: Vec<_> = lanes
-        .into_iter()
-        .map(|lane| {
-            let entered =
-                doc! { "q": { "_id": lane }, "u": { "$inc": { "entered": 1_i64 } }, "upsert": true };
-            (usize::MAX, entered)
-        })
-        .collect();
-    (!items.is_empty()).then_some(Step::Update {
-        collection: schema::LANES,
-        items,
-    })
 }
 
 /// The statement of a replacement.
@@ -409,11 +371,5 @@ mod tests {
         ];
         let last = HashMap::from([("a".to_owned(), 11), ("b".to_owned(), 5)]);
         assert_eq!(counted(&items, &last), [(0, 12), (1, 5), (2, 11)]);
-    }
-
-    #[test]
-    fn a_key_has_the_same_lane_in_every_version_of_the_program() {
-        assert_eq!(lane("channels/a/events/b"), lane("channels/a/events/b"));
-        assert_eq!(lane(""), 50_817 ^ 0);
     }
 }

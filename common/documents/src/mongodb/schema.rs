@@ -15,7 +15,6 @@ use crate::{Collection, Error, Index};
 pub(super) const COUNTERS: &str = "marquee_counters";
 pub(super) const REQUESTS: &str = "marquee_requests";
 pub(super) const OUTBOX: &str = "marquee_outbox";
-pub(super) const LANES: &str = "marquee_lanes";
 pub(super) const LEASES: &str = "marquee_leases";
 
 /// The lease of the outbox.
@@ -115,7 +114,7 @@ pub(super) fn check(collections: &[Collection]) -> Result<(), Error> {
 
 /// Makes what is missing. [`Error::AlreadyExists`] when a unique index finds values that are not.
 pub(super) async fn declare(database: &Database, collections: &[Collection]) -> Result<(), Error> {
-    let own = [COUNTERS, REQUESTS, OUTBOX, LANES, LEASES];
+    let own = [COUNTERS, REQUESTS, OUTBOX, LEASES];
     let found = database.list_collection_names().await.map_err(unavailable)?;
     let wanted = collections.iter().map(|collection| collection.name).chain(own);
     for name in wanted.filter(|name| !found.iter().any(|found| found == name)) {

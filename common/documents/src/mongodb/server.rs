@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::TryStreamExt;
 use mongodb::Database;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use parking_lot::Mutex;
@@ -157,7 +156,7 @@ impl Server {
 
     async fn abandoned(&self) -> Result<Vec<Bson>, Failure> {
         let idle = i64::try_from(ABANDONED.as_micros()).unwrap_or(i64::MAX);
-        let pipeline = [
+        let pipeline = vec![
             doc! { "$currentOp": { "idleSessions": true, "allUsers": false } },
             doc! { "$match": {
                 "type": "idleSession",
@@ -167,14 +166,17 @@ impl Server {
             doc! { "$project": { "lsid": 1 } },
         ];
         let admin = self.database.client().database("admin");
-        let found: Vec<Document> = within(OPERATION, async {
-            admin.aggregate(pipeline).await?.try_collect().await
-        })
-        .await?;
-        Ok(found
+        // As a command, since the driver's aggregation asks for a read concern, which this has not.
+        let look = doc! { "aggregate": 1, "pipeline": pipeline, "cursor": { "batchSize": 1_000 } };
+        let reply = within(OPERATION, async { admin.run_command(look).await }).await?;
+        let sessions = reply
+            .get_document("cursor")
+            .and_then(|cursor| cursor.get_array("firstBatch"));
+        Ok(sessions
             .into_iter()
-            .filter_map(|mut session| {
-                let id = session.get_document_mut("lsid").ok()?.remove("id")?;
+            .flatten()
+            .filter_map(|session| {
+                let id = session.as_document()?.get_document("lsid").ok()?.get("id")?;
                 Some(Bson::from(doc! { "id": id }))
             })
             .collect())

@@ -18,6 +18,9 @@ use crate::{Committed, Error};
 
 const DUPLICATE_KEY: i32 = 11_000;
 
+/// How long one try may take.
+const TRY: Duration = Duration::from_secs(2);
+
 /// How one try ended.
 enum Tried {
     Done,
@@ -33,12 +36,13 @@ pub(super) async fn commit(server: &Server, prepared: Prepared) -> Result<Commit
     };
     let (collection, id) = target(op);
     let documents = server.database.collection::<Document>(collection);
-    let until = Instant::now() + PATIENCE;
+    let began = Instant::now();
+    let until = began + PATIENCE;
     // Whether an earlier try may have been done.
     let mut doubt = false;
     let mut tries = 0;
     loop {
-        let tried = tokio::time::timeout(OPERATION, attempt(&documents, op)).await;
+        let tried = tokio::time::timeout(TRY, attempt(&documents, op)).await;
         let failure = match tried {
             Ok(Tried::Done) => return Ok(committed(prepared)),
             Ok(Tried::Missed) => match missed(&documents, collection, id, &prepared, doubt).await {
@@ -75,8 +79,10 @@ pub(super) async fn commit(server: &Server, prepared: Prepared) -> Result<Commit
             }
             Err(_) => {
                 doubt = true;
+                // The server lets a write wait for as long as a transaction holds the document.
+                server.end_abandoned(began).await;
                 Failure::Again {
-                    why: format!("no answer within {} s", OPERATION.as_secs()),
+                    why: format!("no answer within {} s", TRY.as_secs()),
                     conflict: false,
                 }
             }

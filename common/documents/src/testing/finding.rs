@@ -85,6 +85,61 @@ pub async fn descending_is_the_other_way_round<F: Fixture>() {
     assert_eq!(paged(&store, of_channel().descending(), 1).await, "b a c d");
 }
 
+pub async fn text_sorts_by_its_bytes<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    // UTF-16 would have the last two the other way round, and a collation the first ones.
+    let channels = ["", "\u{0}", "A", "B", "a", "b", "ä", "\u{ffff}", "😀"];
+    for (n, channel) in channels.iter().enumerate().rev() {
+        let show = Show {
+            channel: (*channel).to_owned(),
+            ..show(&n.to_string(), 1)
+        };
+        insert(&store, &show).await;
+    }
+    assert_eq!(
+        found(&store, Query::by("channel_start")).await,
+        "0 1 2 3 4 5 6 7 8"
+    );
+    let query = Query::by("channel_start").descending();
+    assert_eq!(paged(&store, query, 2).await, "8 7 6 5 4 3 2 1 0");
+    let between = Query::by("channel_start").above("B").at_most("ä");
+    assert_eq!(found(&store, between.clone()).await, "4 5 6");
+    assert_eq!(store.count::<Show>(between).await.unwrap(), 3);
+}
+
+pub async fn numbers_sort_as_numbers<F: Fixture>() {
+    let numbers = [i64::MIN, -10, -9, 0, 2, 10, (1 << 53) + 1, i64::MAX - 1, i64::MAX];
+    let ids: Vec<String> = (0..numbers.len()).map(|n| n.to_string()).collect();
+    let shows: Vec<(&str, Option<i64>)> = ids
+        .iter()
+        .map(String::as_str)
+        .zip(numbers.map(Some))
+        .rev()
+        .collect();
+    let (_fixture, store) = filled::<F>(&shows).await;
+    assert_eq!(paged(&store, of_channel(), 1).await, "0 1 2 3 4 5 6 7 8");
+    assert_eq!(
+        paged(&store, of_channel().descending(), 2).await,
+        "8 7 6 5 4 3 2 1 0"
+    );
+    assert_eq!(
+        found(&store, of_channel().above(1_i64 << 53).below(i64::MAX)).await,
+        "6 7"
+    );
+}
+
+pub async fn nothing_lies_between_bounds_that_cross<F: Fixture>() {
+    let (_fixture, store) = filled::<F>(SHOWS).await;
+    assert_eq!(found(&store, of_channel().above(2).below(2)).await, "");
+    assert_eq!(found(&store, of_channel().at_least(3).at_most(1)).await, "");
+    assert_eq!(
+        found(&store, of_channel().at_least(1).above(2)).await,
+        "a b",
+        "the narrower counts"
+    );
+}
+
 pub async fn documents_without_the_field_come_first<F: Fixture>() {
     let (_fixture, store) = filled::<F>(&[("b", Some(1)), ("a", None)]).await;
     assert_eq!(found(&store, of_channel()).await, "a b");

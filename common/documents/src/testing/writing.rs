@@ -6,7 +6,7 @@ use std::time::Duration;
 use marquee_bus::Outgoing;
 use tokio::task::JoinSet;
 
-use super::tools::{get, insert};
+use super::tools::{get, insert, message};
 use super::{Fixture, Show, show};
 use crate::{Error, Etag, Query, RequestKey, Store, Transaction};
 
@@ -18,16 +18,7 @@ fn with_handle(id: &str, handle: &str) -> Show {
 }
 
 fn outgoing(text: &str) -> Outgoing {
-    let message = marquee_bus::Message {
-        id: text.to_owned(),
-        key: text.to_owned(),
-        value: text.as_bytes().to_vec().into(),
-        ..marquee_bus::Message::default()
-    };
-    Outgoing {
-        topic: "marquee.test.v1".into(),
-        message,
-    }
+    message(text, text)
 }
 
 async fn published(store: &Store) -> Vec<String> {
