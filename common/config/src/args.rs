@@ -36,6 +36,9 @@ pub struct KafkaArgs {
     /// Brokers to begin with: host:port, more of them after commas; the cluster tells the others
     #[arg(long, value_name = "HOST:PORT,...", value_parser = check::brokers)]
     pub kafka_brokers: String,
+    /// Put before the names of all topics and groups, so that several installations can share a cluster
+    #[arg(long, value_name = "NAME", default_value = "", value_parser = check::topic_prefix)]
+    pub kafka_prefix: String,
     /// Copies of each topic that is made, one per broker at most
     #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(i16).range(1..=32))]
     pub kafka_replication: i16,

@@ -48,6 +48,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
         .bus
         .declare(&[topic::CHANNEL, topic::EVENT, topic::STREAM, topic::RECORDING])
         .await?;
+    let on = config.store.name();
     let store = Store::open(&config.store).await?;
     let documents = store.documents.clone();
     let outbox = documents.outbox();
@@ -59,7 +60,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
     });
 
     let face = Face::new(NAME)
-        .ready("store", move || {
+        .ready(on, move || {
             let documents = documents.clone();
             Box::pin(async move { documents.ready().await })
         })

@@ -52,6 +52,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
         topic::PAYMENT,
     ];
     platform.bus.declare(&topics).await?;
+    let on = config.store.name();
     let store = Store::open(&config.store).await?;
     let documents = store.documents.clone();
     let outbox = documents.outbox();
@@ -66,7 +67,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
     });
 
     let face = Face::new(NAME)
-        .ready("store", move || {
+        .ready(on, move || {
             let documents = documents.clone();
             Box::pin(async move { documents.ready().await })
         })

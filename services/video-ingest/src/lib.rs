@@ -34,7 +34,7 @@ use marquee_proto::video_ingest::v1::live_stream_service_server::LiveStreamServi
 use marquee_proto::video_ingest::v1::recording_service_server::RecordingServiceServer;
 use marquee_proto::video_ingest::v1::stream_key_service_server::StreamKeyServiceServer;
 use marquee_server::{Face, Platform, Service};
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 pub use config::Config;
 pub use error::{Error, Result};
@@ -44,6 +44,9 @@ use domain::{LiveStream, Recording, StreamKey};
 use hub::Hub;
 use media::MediaRoot;
 use readiness::Readiness;
+
+/// Encoders that wait to be let in, in the kernel's queue.
+const BACKLOG: u32 = 1_024;
 
 /// A built service and the address that encoders connect to.
 pub struct Built {
@@ -61,7 +64,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         address: config.rtmp,
         source,
     };
-    let socket = TcpListener::bind(config.rtmp).await.map_err(listen)?;
+    let socket = reserve(config.rtmp).map_err(listen)?;
     let rtmp = socket.local_addr().map_err(listen)?;
     let media = MediaRoot::open(&config.data.join("media"))?;
     let collections = [
@@ -71,7 +74,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
     ];
     let store = Store::open(&config.store, &collections).await?;
     let archive = Archive::new(media.clone(), config.live_window);
-    let readiness = Readiness::new(store.clone(), media.clone());
+    let readiness = Readiness::new(store.clone(), config.store.name(), media.clone());
     let owners = app::Owners::new(platform.peers.clone());
     let hub = Hub::new(
         config.clone(),
@@ -87,6 +90,8 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         );
     }
 
+    // From now on encoders are let in; until now they were refused and went elsewhere.
+    let socket = socket.listen(BACKLOG).map_err(listen)?;
     let keys = app::Keys {
         store: store.clone(),
         owners: owners.clone(),
@@ -134,6 +139,18 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         .task("video-ingest rtmp", serve)
         .task("video-ingest outbox", relay);
     Ok(Built { service, rtmp })
+}
+
+/// Takes the address; nobody can connect yet.
+fn reserve(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // As listeners have it: connections of an earlier process that still fade away are in nobody's way.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// The encoder's "server": the configured public address, or the one that is listened on.

@@ -18,14 +18,17 @@ const HOLDS: Duration = Duration::from_secs(4);
 #[derive(Clone)]
 pub(crate) struct Readiness {
     store: Store,
+    /// What the store is on.
+    on: &'static str,
     media: MediaRoot,
     good: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Readiness {
-    pub(crate) fn new(store: Store, media: MediaRoot) -> Self {
+    pub(crate) fn new(store: Store, on: &'static str, media: MediaRoot) -> Self {
         Self {
             store,
+            on,
             media,
             good: Arc::default(),
         }
@@ -43,12 +46,11 @@ impl Readiness {
                 available >> 20
             ));
         }
-        self.store.ready().await?;
+        let named = |error: String| format!("{}: {error}", self.on);
+        self.store.ready().await.map_err(named)?;
         let write = Transaction::new().increment("readiness", 1);
-        self.store
-            .commit(write)
-            .await
-            .map_err(|error| error.to_string())?;
+        let written = self.store.commit(write).await;
+        written.map_err(|error| named(error.to_string()))?;
         *self.good.lock() = Some(Instant::now());
         Ok(())
     }

@@ -11,6 +11,17 @@ pub(super) fn brokers(text: &str) -> Result<String, String> {
     Ok(brokers.join(","))
 }
 
+/// What the name of a topic may begin with; empty for nothing.
+pub(super) fn topic_prefix(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.len() > 100 || !text.chars().all(fits) {
+        return Err(format!(
+            "{text:?} must be at most 100 of the characters a-z, A-Z, 0-9, '.', '_' and '-'"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// A connection string as MongoDB's drivers take it.
 pub(super) fn mongodb_uri(text: &str) -> Result<Secret, String> {
     let secret: Secret = text.parse()?;
