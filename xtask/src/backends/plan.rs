@@ -1,8 +1,9 @@
 //! Which tests need real servers, and how they are named to cargo.
 //!
-//! A case that needs a server is `#[ignore = "needs kafka"]` (or one of [`NEEDS`]) and lives in a test target of its own
-//! (`tests/kafka.rs`: every ignored case of it is run), or in a module of the library that has the server's name
-//! (`src/store/mongodb/tests.rs`). The test harness selects by name and not by reason, so that this is checked.
+//! A case that needs a server is `#[ignore = "needs kafka"]` (or another of [`NEEDS`]). The test harness selects cases by
+//! name and not by reason, so that the name must show it: such cases live in a test target of their own (`tests/kafka.rs`,
+//! every ignored case of it is run) or in a module that has the server's name in its own (`src/store/mongodb/tests.rs`,
+//! `tests/service/on_elasticsearch.rs`). One that does not is an error here, so that none is forgotten.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,13 +32,20 @@ pub(super) struct Package {
     pub(super) features: BTreeSet<String>,
 }
 
+/// A program that cargo makes of a package's tests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Target {
+    /// The tests in the library.
+    Lib,
+    /// tests/<name>.rs, or tests/<name>/main.rs
+    Test(String),
+}
+
 /// What is to be run.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
-    /// Test targets by package: each of their ignored cases.
-    pub(super) targets: BTreeMap<String, BTreeSet<String>>,
-    /// Modules of libraries by package.
-    pub(super) modules: BTreeMap<String, BTreeSet<String>>,
+    /// By package and target the parts of names that select the cases; none selects all that are ignored.
+    pub(super) runs: BTreeMap<(String, Target), BTreeSet<String>>,
     /// `package/feature`.
     pub(super) features: BTreeSet<String>,
     /// Servers that must run.
@@ -84,26 +92,27 @@ impl Plan {
         let Some((_, servers)) = NEEDS.iter().find(|(name, _)| *name == need) else {
             return Ok(());
         };
+        // One name for both versions of Elasticsearch.
+        let name = need.trim_end_matches('8');
         let parts: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
-        match parts[..] {
-            ["tests", target, ..] => {
-                let targets = self.targets.entry(package.name.clone()).or_default();
-                targets.insert(target.to_owned());
-            }
-            ["src", .., "bin", _] | ["benches", ..] => return Err("real servers are for tests only".into()),
-            ["src", ref modules @ ..] => {
-                // One module for both versions of Elasticsearch.
-                let name = need.trim_end_matches('8');
-                if !modules.contains(&name) {
+        let (target, modules) = match parts[..] {
+            ["tests", target, ref modules @ ..] => (Target::Test(target.to_owned()), modules),
+            ["src", ref modules @ ..] => (Target::Lib, modules),
+            _ => return Err("neither in src nor in tests".into()),
+        };
+        let filter = match &target {
+            Target::Test(target) if target.contains(name) => None,
+            _ => match modules.iter().find(|module| module.contains(name)) {
+                Some(module) => Some(format!("{module}::")),
+                None => {
                     return Err(format!(
-                        "a case that needs {need} must be in a module of that name, or in tests/{name}.rs"
+                        "a case that needs {need} must be in a module with {name} in its name, or in tests/{name}.rs"
                     ));
                 }
-                let named = self.modules.entry(package.name.clone()).or_default();
-                named.insert(format!("{name}::"));
-            }
-            _ => return Err("neither in src nor in tests".into()),
-        }
+            },
+        };
+        let filters = self.runs.entry((package.name.clone(), target));
+        filters.or_default().extend(filter);
         self.running.extend(servers.iter());
         self.private |= need == "servers";
         self.fleet |= need == "fleet";
@@ -116,7 +125,7 @@ impl Plan {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.targets.is_empty() && self.modules.is_empty()
+        self.runs.is_empty()
     }
 
     /// Servers that must be installed.
@@ -163,6 +172,10 @@ mod tests {
         Plan::read(sources.iter().copied(), &packages(), &[])
     }
 
+    fn test(package: &str, target: &str) -> (String, Target) {
+        (package.into(), Target::Test(target.into()))
+    }
+
     #[test]
     fn a_test_target_is_run_whole_with_the_features_of_its_package() {
         let plan = plan(&[(
@@ -170,7 +183,10 @@ mod tests {
             "suite!(OnKafka, ignore = \"needs kafka\");",
         )])
         .unwrap();
-        assert_eq!(plan.targets["marquee-bus"], BTreeSet::from(["kafka".to_owned()]));
+        assert_eq!(
+            plan.runs,
+            BTreeMap::from([(test("marquee-bus", "kafka"), BTreeSet::new())])
+        );
         assert_eq!(plan.features, BTreeSet::from(["marquee-bus/kafka".to_owned()]));
         assert_eq!(plan.running, BTreeSet::from([Backend::Kafka]));
     }
@@ -179,10 +195,16 @@ mod tests {
     fn a_module_is_selected_by_its_name() {
         let text =
             "suite!(A, ignore = \"needs elasticsearch\");\nsuite!(B, ignore = \"needs elasticsearch8\");";
-        let plan = plan(&[("services/search/src/store/elasticsearch/tests.rs", text)]).unwrap();
+        let plan = plan(&[
+            ("services/search/src/store/elasticsearch/tests.rs", text),
+            ("services/search/tests/service/on_elasticsearch.rs", text),
+        ])
+        .unwrap();
+        let lib = ("marquee-search".to_owned(), Target::Lib);
+        assert_eq!(plan.runs[&lib], BTreeSet::from(["elasticsearch::".to_owned()]));
         assert_eq!(
-            plan.modules["marquee-search"],
-            BTreeSet::from(["elasticsearch::".to_owned()])
+            plan.runs[&test("marquee-search", "service")],
+            BTreeSet::from(["on_elasticsearch::".to_owned()])
         );
         assert_eq!(
             plan.running,
@@ -209,10 +231,7 @@ mod tests {
     #[test]
     fn tests_with_servers_of_their_own_need_them_installed() {
         let plan = plan(&[("tests/tests/fleet.rs", "#[ignore = \"needs fleet\"]")]).unwrap();
-        assert_eq!(
-            plan.targets["marquee-tests"],
-            BTreeSet::from(["fleet".to_owned()])
-        );
+        assert!(plan.runs.contains_key(&test("marquee-tests", "fleet")));
         assert!(plan.fleet && plan.running.is_empty());
         assert_eq!(plan.installed(), BTreeSet::from(Backend::FLEET));
     }
@@ -224,7 +243,7 @@ mod tests {
             ("tests/tests/fleet.rs", "#[ignore = \"needs fleet\"]"),
         ];
         let plan = Plan::read(sources, &packages(), &["marquee-bus".into()]).unwrap();
-        assert_eq!(plan.targets.len(), 1);
+        assert_eq!(plan.runs.len(), 1);
         assert!(!plan.fleet);
     }
 }

@@ -3,24 +3,24 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use marquee_backends::{Backend, Home, Server};
+use marquee_backends::{Backend, Home, Server, install};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use super::plan::{Package, Plan};
+use super::plan::{Package, Plan, Target};
 use super::{each, started};
-use crate::run::{cargo, target_dir, top};
+use crate::run::{cargo, describe, target_dir, top};
 use crate::{fleet, tools};
 
-/// Options are those of `cargo test`; `-p` selects packages.
+/// Options are those of `cargo test`; `-p` selects packages, and what follows `--` is for the test harness.
 pub(crate) fn run(options: &[String]) -> Result<()> {
     tools::require(&[&tools::CC, &tools::CXX])?;
-    let (only, options) = split(options)?;
+    let (only, chosen) = Chosen::read(options)?;
     let sources = sources()?;
     let sources = sources.iter().map(|(path, text)| (path.as_str(), text.as_str()));
     let plan = Plan::read(sources, &packages()?, &only)?;
@@ -33,163 +33,240 @@ pub(crate) fn run(options: &[String]) -> Result<()> {
     }
     let folder = std::env::temp_dir().join(format!("marquee-servers-{}", std::process::id()));
     let begun = Instant::now();
-    let outcome = servers(&plan, &folder).and_then(|servers| {
-        if plan.fleet {
-            fleet::build(false)?;
-        }
-        let results = tests(&plan, &servers, &options, &interrupted)?;
-        drop(servers);
-        conclude(&results, begun.elapsed())
-    });
+    let outcome =
+        all(&plan, &folder, &chosen, &interrupted).and_then(|results| conclude(&results, begun.elapsed()));
     if outcome.is_err() {
         keep_logs(&folder);
     }
-    marquee_backends::purge(&folder)?;
-    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    if folder.exists() {
+        marquee_backends::purge(&folder)?;
+        std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
     outcome
 }
 
-/// `-p package` and all else.
-fn split(options: &[String]) -> Result<(Vec<String>, Vec<String>)> {
-    let (mut only, mut others) = (Vec::new(), Vec::new());
-    let mut options = options.iter();
-    while let Some(option) = options.next() {
-        match option.as_str() {
-            "-p" | "--package" => only.push(options.next().context("-p needs a package")?.clone()),
-            _ => others.push(option.clone()),
-        }
-    }
-    Ok((only, others))
+/// What the command line says beside the packages.
+#[derive(Default)]
+struct Chosen {
+    cargo: Vec<String>,
+    harness: Vec<String>,
 }
 
-/// Installs what any test needs, and starts what they share. All of it must be there.
-fn servers(plan: &Plan, folder: &Path) -> Result<Vec<Server>> {
-    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+impl Chosen {
+    /// The packages of `-p`, and all else.
+    fn read(options: &[String]) -> Result<(Vec<String>, Chosen)> {
+        let mut only = Vec::new();
+        let mut chosen = Chosen::default();
+        let mut options = options.iter();
+        while let Some(option) = options.next() {
+            match option.as_str() {
+                "-p" | "--package" => only.push(options.next().context("-p needs a package")?.clone()),
+                "--" => chosen.harness.extend(options.by_ref().cloned()),
+                _ => chosen.cargo.push(option.clone()),
+            }
+        }
+        Ok((only, chosen))
+    }
+
+    /// Names of cases take the place of the plan's.
+    fn names(&self) -> bool {
+        self.harness.iter().any(|word| !word.starts_with('-'))
+    }
+}
+
+/// What is missing shows first, and servers do not wait for a build.
+fn all(plan: &Plan, folder: &Path, chosen: &Chosen, interrupted: &AtomicBool) -> Result<Results> {
     let home = Home::default()?;
     let installed: Vec<Backend> = plan.installed().into_iter().collect();
-    let results = each(&installed, |backend, say| {
-        if plan.running.contains(&backend) {
-            started(&home, backend, folder, say).map(Some)
-        } else {
-            marquee_backends::install(&home, backend, say).map(|()| None)
-        }
-    });
-    let mut servers = Vec::new();
+    succeeded(each(&installed, |backend, say| install(&home, backend, say)))?;
+    if plan.fleet {
+        fleet::build(false)?;
+    }
+    let built = built(plan, chosen, interrupted)?;
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let running: Vec<Backend> = plan.running.iter().copied().collect();
+    let servers = succeeded(each(&running, |backend, say| {
+        started(&home, backend, folder, say)
+    }))?;
+    tests(plan, built, &servers, chosen, interrupted)
+}
+
+/// All of it must be there.
+fn succeeded<R>(results: Vec<(Backend, Result<R, marquee_backends::Error>)>) -> Result<Vec<R>> {
+    let mut done = Vec::new();
     let mut failed = Vec::new();
     for (backend, result) in results {
         match result {
-            Ok(server) => servers.extend(server),
+            Ok(result) => done.push(result),
             Err(error) => failed.push(format!("{backend}: {error}")),
         }
     }
     if failed.is_empty() {
-        return Ok(servers);
+        return Ok(done);
     }
     bail!("{}", failed.join("\n"))
 }
 
-/// What the test harness said of one target: its closing line.
-struct Closing {
-    line: String,
-    ran: bool,
-}
-
+/// The closing lines of the test harness, and what went wrong.
 #[derive(Default)]
 struct Results {
-    closing: Vec<Closing>,
+    closing: Vec<String>,
     failed: Vec<String>,
 }
 
-/// Two runs of cargo with the same features, so that the second builds nothing: test targets are run whole, of libraries only
-/// the modules that have a server's name.
-fn tests(plan: &Plan, servers: &[Server], options: &[String], interrupted: &AtomicBool) -> Result<Results> {
+/// A program that cargo has made of tests, in the words of its messages.
+#[derive(serde::Deserialize)]
+struct Artifact {
+    executable: Option<PathBuf>,
+    manifest_path: PathBuf,
+    target: ArtifactTarget,
+    profile: ArtifactProfile,
+}
+
+#[derive(serde::Deserialize)]
+struct ArtifactTarget {
+    name: String,
+    kind: Vec<String>,
+}
+
+#[derive(serde::Deserialize)]
+struct ArtifactProfile {
+    test: bool,
+}
+
+/// Runs each program with the names of its cases, which cargo would give to all alike.
+fn tests(
+    plan: &Plan,
+    built: Vec<(String, Target, Artifact)>,
+    servers: &[Server],
+    chosen: &Chosen,
+    interrupted: &AtomicBool,
+) -> Result<Results> {
     let mut results = Results::default();
-    let features: Vec<_> = plan.features.iter().map(String::as_str).collect();
-    let mut go = |packages: &mut dyn Iterator<Item = &String>, selection: &[String], filters: &[String]| {
-        let mut test = cargo();
-        test.args(["test", "--no-fail-fast"]);
-        for package in packages {
-            test.args(["--package", package]);
+    for (package, target, artifact) in built {
+        let Some(filters) = plan.runs.get(&(package.clone(), target)) else {
+            continue;
+        };
+        let Some(program) = artifact.executable else {
+            continue;
+        };
+        let mut test = Command::new(program);
+        // As cargo does.
+        let folder = artifact.manifest_path.parent().unwrap_or(&artifact.manifest_path);
+        test.current_dir(folder).env("CARGO_MANIFEST_DIR", folder);
+        test.arg("--ignored").args(&chosen.harness);
+        if !chosen.names() {
+            test.args(filters);
         }
-        test.args(["--features", &features.join(",")])
-            .args(selection)
-            .args(options);
-        test.args(["--", "--ignored"]).args(filters);
         for server in servers {
             test.env(server.backend().variable(), server.address());
         }
-        watched(test, &mut results, interrupted)
-    };
-    // One run per set of targets would do, but a target of that name may be elsewhere too and need no server.
-    let mut by_targets: BTreeMap<&BTreeSet<String>, Vec<&String>> = BTreeMap::new();
-    for (package, targets) in &plan.targets {
-        by_targets.entry(targets).or_default().push(package);
-    }
-    for (targets, packages) in by_targets {
-        let selection: Vec<_> = targets
-            .iter()
-            .flat_map(|target| ["--test".into(), target.clone()])
-            .collect();
-        go(&mut packages.into_iter(), &selection, &[])?;
-    }
-    if !plan.modules.is_empty() {
-        let filters: BTreeSet<String> = plan.modules.values().flatten().cloned().collect();
-        let filters: Vec<_> = filters.into_iter().collect();
-        go(&mut plan.modules.keys(), &["--lib".into()], &filters)?;
+        let name = format!("{package} {}", artifact.target.name);
+        println!(
+            "\n+ {name}, ignored cases {}",
+            filters.iter().map(String::as_str).collect::<Vec<_>>().join(" ")
+        );
+        let mut closing = String::new();
+        let status = watched(&name, test, interrupted, &mut |line| {
+            println!("{line}");
+            if line.starts_with("test result: ") {
+                closing = line;
+            }
+        })?;
+        if !status.success() {
+            results.failed.push(format!("{name}: {status}"));
+        } else if !chosen.names() && closing.contains(" 0 passed;") {
+            // Names that select nothing would otherwise pass for ever.
+            results.failed.push(format!("{name}: ran no case"));
+        }
+        results.closing.push(format!("{name:34} {closing}"));
     }
     Ok(results)
 }
 
-/// Runs it, passes its output on, and keeps the closing lines.
-fn watched(mut command: Command, results: &mut Results, interrupted: &AtomicBool) -> Result<()> {
-    let words: Vec<_> = command
-        .get_args()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let line = format!("cargo {}", words.join(" "));
+/// Builds all of them in one run of cargo.
+fn built(plan: &Plan, chosen: &Chosen, interrupted: &AtomicBool) -> Result<Vec<(String, Target, Artifact)>> {
+    let mut build = cargo();
+    build.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
+    let packages: BTreeSet<_> = plan.runs.keys().map(|(package, _)| package).collect();
+    for package in packages {
+        build.args(["--package", package]);
+    }
+    let targets: BTreeSet<_> = plan.runs.keys().map(|(_, target)| target).collect();
+    for target in targets {
+        match target {
+            Target::Lib => build.arg("--lib"),
+            Target::Test(name) => build.args(["--test", name]),
+        };
+    }
+    let features: Vec<_> = plan.features.iter().map(String::as_str).collect();
+    build
+        .args(["--features", &features.join(",")])
+        .args(&chosen.cargo);
+    let line = describe(&build);
     println!("+ {line}");
+    let mut messages = Vec::new();
+    let status = watched(&line, build, interrupted, &mut |line| messages.push(line))?;
+    if !status.success() {
+        bail!("`{line}` failed ({status})");
+    }
+    let names = packages_by_manifest()?;
+    let mut built = Vec::new();
+    for line in messages {
+        // Other messages have other fields.
+        let Ok(artifact) = serde_json::from_str::<Artifact>(&line) else {
+            continue;
+        };
+        if !artifact.profile.test {
+            continue;
+        }
+        let target = match artifact.target.kind.first().map(String::as_str) {
+            Some("test") => Target::Test(artifact.target.name.clone()),
+            Some("lib") => Target::Lib,
+            _ => continue,
+        };
+        if let Some(package) = names.get(&artifact.manifest_path) {
+            built.push((package.clone(), target, artifact));
+        }
+    }
+    Ok(built)
+}
+
+/// Runs it and hands over the lines of its output. Ends with it when we are interrupted.
+fn watched(
+    name: &str,
+    mut command: Command,
+    interrupted: &AtomicBool,
+    line: &mut (dyn FnMut(String) + Send),
+) -> Result<ExitStatus> {
     let mut child = command
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("cannot start `{line}`"))?;
+        .with_context(|| format!("cannot start {name}"))?;
     let output = child.stdout.take().context("no output")?;
-    let reader = std::thread::spawn(move || {
-        let mut closing = Vec::new();
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            println!("{line}");
-            if line.starts_with("test result: ") {
-                let ran = !line.contains(" 0 passed; 0 failed");
-                closing.push(Closing { line, ran });
+    let status = std::thread::scope(|scope| -> Result<ExitStatus> {
+        scope.spawn(move || {
+            BufReader::new(output)
+                .lines()
+                .map_while(Result::ok)
+                .for_each(line)
+        });
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
             }
+            if interrupted.load(Ordering::Relaxed) {
+                // From a terminal it has heard of it too and is ending; a little time for that.
+                std::thread::sleep(Duration::from_secs(2));
+                child.kill()?;
+            }
+            std::thread::sleep(Duration::from_millis(100));
         }
-        closing
-    });
-    let status = loop {
-        if let Some(status) = child.try_wait()? {
-            break status;
-        }
-        if interrupted.load(Ordering::Relaxed) {
-            // From a terminal it has heard of it too and is ending; a little time for that.
-            std::thread::sleep(Duration::from_secs(2));
-            child.kill()?;
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    };
-    let closing = reader.join().unwrap_or_default();
-    if !status.success() {
-        results.failed.push(format!("`{line}` failed ({status})"));
-    }
-    if let Some(idle) = closing.iter().find(|closing| !closing.ran) {
-        // A filter that finds nothing would otherwise pass for ever.
-        results
-            .failed
-            .push(format!("`{line}` has a target that ran no test: {}", idle.line));
-    }
-    results.closing.extend(closing);
+    })?;
     if interrupted.load(Ordering::Relaxed) {
         bail!("interrupted");
     }
-    Ok(())
+    Ok(status)
 }
 
 fn conclude(results: &Results, took: Duration) -> Result<()> {
@@ -199,7 +276,7 @@ fn conclude(results: &Results, took: Duration) -> Result<()> {
         took.as_secs()
     );
     for closing in &results.closing {
-        println!("{}", closing.line);
+        println!("{closing}");
     }
     if results.failed.is_empty() {
         return Ok(());
@@ -248,33 +325,46 @@ fn sources() -> Result<Vec<(String, String)>> {
     Ok(sources)
 }
 
-/// The packages of the workspace, by `cargo metadata`.
+/// The packages of the workspace.
 fn packages() -> Result<Vec<Package>> {
-    #[derive(serde::Deserialize)]
-    struct Metadata {
-        packages: Vec<Found>,
-    }
-    #[derive(serde::Deserialize)]
-    struct Found {
-        name: String,
-        manifest_path: PathBuf,
-        features: BTreeMap<String, Vec<String>>,
-    }
+    let package = |found: Found| {
+        let folder = found.manifest_path.parent().unwrap_or(&found.manifest_path);
+        let folder = folder.strip_prefix(top()).unwrap_or(folder);
+        Package {
+            name: found.name,
+            folder: format!("{}/", folder.display()),
+            features: found.features.into_keys().collect(),
+        }
+    };
+    Ok(metadata()?.packages.into_iter().map(package).collect())
+}
+
+/// Their names by their manifests.
+fn packages_by_manifest() -> Result<BTreeMap<PathBuf, String>> {
+    let packages = metadata()?.packages;
+    Ok(packages
+        .into_iter()
+        .map(|found| (found.manifest_path, found.name))
+        .collect())
+}
+
+#[derive(serde::Deserialize)]
+struct Metadata {
+    packages: Vec<Found>,
+}
+
+#[derive(serde::Deserialize)]
+struct Found {
+    name: String,
+    manifest_path: PathBuf,
+    features: BTreeMap<String, Vec<String>>,
+}
+
+fn metadata() -> Result<Metadata> {
     let output = cargo()
         .args(["metadata", "--no-deps", "--format-version", "1"])
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run cargo metadata")?;
-    let metadata: Metadata = serde_json::from_slice(&output.stdout).context("cargo metadata")?;
-    let mut packages = Vec::new();
-    for found in metadata.packages {
-        let folder = found.manifest_path.parent().unwrap_or(&found.manifest_path);
-        let folder = folder.strip_prefix(top()).unwrap_or(folder);
-        packages.push(Package {
-            name: found.name,
-            folder: format!("{}/", folder.display()),
-            features: found.features.into_keys().collect(),
-        });
-    }
-    Ok(packages)
+    serde_json::from_slice(&output.stdout).context("cargo metadata")
 }
