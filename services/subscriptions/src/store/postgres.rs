@@ -82,6 +82,15 @@ fn operation(name: &'static str, table: &'static str) -> Operation {
         system: "postgresql",
         name,
         table,
+        traced: true,
+    }
+}
+
+/// What is asked again and again on nobody's behalf.
+fn untraced(name: &'static str, table: &'static str) -> Operation {
+    Operation {
+        traced: false,
+        ..operation(name, table)
     }
 }
 
@@ -119,7 +128,7 @@ impl Store for Postgres {
             // The reason is more often that the server is not there than that it was not prepared yet.
             self.connections.acquire().await?.give_back();
         }
-        read!(self.connections, operation("ping", ""), |connection| {
+        read!(self.connections, untraced("ping", ""), |connection| {
             connection.execute("SELECT 1").await.map(drop)
         })
     }

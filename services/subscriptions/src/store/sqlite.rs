@@ -94,7 +94,7 @@ impl Sqlite {
     ) -> Result<T, Error> {
         let measured = operation(name, table).begin();
         let result = self.database.write(f).await;
-        measured.end();
+        measured.end(&result);
         result
     }
 
@@ -108,7 +108,7 @@ impl Sqlite {
         let result = self
             .database
             .read(|connection| f(connection).map_err(Error::from));
-        measured.end();
+        measured.end(&result);
         result
     }
 }
@@ -118,6 +118,7 @@ fn operation(name: &'static str, table: &'static str) -> Operation {
         system: "sqlite",
         name,
         table,
+        traced: true,
     }
 }
 

@@ -34,8 +34,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::connections::Connections;
-use super::operation;
 use super::transaction::read;
+use super::untraced;
 use crate::store;
 
 /// How many keys' clocks there are. Processes of all versions must agree on it.
@@ -160,23 +160,19 @@ impl PostgresOutbox {
     async fn take(&self) -> Result<bool, store::Error> {
         let begun = Instant::now();
         let lease = i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX);
-        let taken = read!(
-            self.connections,
-            operation("take_lease", "leases"),
-            |connection| {
-                query(
-                    "INSERT INTO leases (name, holder, expire_time)
+        let taken = read!(self.connections, untraced("take_lease", "leases"), |connection| {
+            query(
+                "INSERT INTO leases (name, holder, expire_time)
                  VALUES ('outbox', $1, CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT) + $2)
                  ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expire_time = excluded.expire_time
                  WHERE leases.holder = excluded.holder OR leases.expire_time + $2 <= excluded.expire_time
                  RETURNING holder",
-                )
-                .bind(&self.holder)
-                .bind(lease)
-                .fetch_optional(connection)
-                .await
-            }
-        )?
+            )
+            .bind(&self.holder)
+            .bind(lease)
+            .fetch_optional(connection)
+            .await
+        })?
         .is_some();
         let mut known = self.lease.lock();
         known.until = taken.then(|| begun + LEASE - MARGIN);
@@ -196,7 +192,7 @@ impl Outbox for PostgresOutbox {
         let rows = if self.held().await.map_err(|error| unavailable(&error))? {
             read!(
                 self.connections,
-                operation("read_outbox", "outbox"),
+                untraced("read_outbox", "outbox"),
                 |connection| {
                     query("SELECT id, topic, message FROM outbox ORDER BY place, id LIMIT $1")
                         .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -249,7 +245,7 @@ impl Outbox for PostgresOutbox {
         }
         read!(
             self.connections,
-            operation("forget_published", "outbox"),
+            untraced("forget_published", "outbox"),
             |connection| {
                 query("DELETE FROM outbox WHERE id = ANY ($1)")
                     .bind(&ids)
@@ -286,7 +282,7 @@ impl Outbox for PostgresOutbox {
         }
         let released = read!(
             self.connections,
-            operation("release_lease", "leases"),
+            untraced("release_lease", "leases"),
             |connection| {
                 query("DELETE FROM leases WHERE name = 'outbox' AND holder = $1")
                     .bind(&self.holder)
@@ -305,7 +301,7 @@ impl Outbox for PostgresOutbox {
     async fn depth(&self) -> Result<u64, Error> {
         let count = read!(
             self.connections,
-            operation("count_outbox", "outbox"),
+            untraced("count_outbox", "outbox"),
             |connection| {
                 let row =
                     query("SELECT count(*) AS messages FROM (SELECT id FROM outbox LIMIT $1) AS counted")

@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
             }
         };
         if let Some(measured) = self.measured.take() {
-            measured.end();
+            measured.end(&result);
         }
         Some(result)
     }
