@@ -14,6 +14,9 @@ use crate::domain::{ChannelDocument, Document, EventDocument, State, Version};
 
 /// The document that a record carries, or why there is none in it.
 pub(super) fn document(record: &Record) -> Result<Document, String> {
+    if let Some(reason) = record.message.damage() {
+        return Err(reason.to_owned());
+    }
     let value = record.message.value.clone();
     let time = record.message.time;
     if *record.topic == *topic::CHANNEL.name {

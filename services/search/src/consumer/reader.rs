@@ -3,13 +3,14 @@
 //! It never waits for the index with the bus unpolled: a member that does not poll is put out of its group. While the
 //! index is away its partitions are paused, what was gathered is kept, and both are tried again with growing pauses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use marquee_bus::{EventBus, Polled, Record, Subscription, TopicPartition, dead_letter};
-use tokio::time::{Instant, sleep, sleep_until};
+use marquee_bus::{EventBus, Polled, Record, Subscription, TopicPartition, dead_letter, processing};
+use marquee_telemetry::Span;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::{GROUP, TOPICS, decode, is_lasting, is_of_another_bus, pause};
 use crate::Error;
@@ -26,6 +27,13 @@ const QUIET: Duration = Duration::from_millis(5);
 const LOOK: Duration = Duration::from_secs(1);
 const LOOK_FILLING: Duration = Duration::from_millis(200);
 
+/// What metrics of consuming are labelled with.
+const DESTINATION: &str = "messaging_destination_name";
+const CONSUMER: &str = "messaging_consumer_group_name";
+
+/// The longest that telling the lag holds up the rest.
+const LAG_WITHIN: Duration = Duration::from_secs(1);
+
 /// An index that is filled answers searches when no more records than these are missing, and none of those that the bus had
 /// when it was begun.
 const NEARLY: u64 = 200;
@@ -39,6 +47,8 @@ pub(super) struct Reader {
     owned: BTreeSet<TopicPartition>,
     /// Those of them of which the index has not been asked yet where to go on.
     unplaced: BTreeSet<TopicPartition>,
+    /// Where they were read to.
+    read: BTreeMap<TopicPartition, u64>,
     gathered: Gathered,
     /// When to look at the indices again.
     look: Instant,
@@ -56,6 +66,8 @@ struct Gathered {
     positions: Positions,
     records: usize,
     oldest: Option<Timestamp>,
+    /// The steps of their traces, until they are in the index.
+    spans: Vec<Span>,
     /// When to apply: at the latest, and when nothing more comes.
     due: Option<(Instant, Instant)>,
 }
@@ -91,6 +103,7 @@ impl Reader {
             commit_every,
             owned: BTreeSet::new(),
             unplaced: BTreeSet::new(),
+            read: BTreeMap::new(),
             gathered: Gathered::default(),
             look: Instant::now(),
             goal: None,
@@ -137,6 +150,7 @@ impl Reader {
         if let Err(error) = reader.apply().await {
             tracing::debug!(%error, "the last records are read again by whoever is next");
         }
+        reader.subscription.close().await;
     }
 
     /// When something is due.
@@ -200,6 +214,7 @@ impl Reader {
             self.goal = None;
         }
         self.look = Instant::now() + LOOK;
+        self.tell_lag().await;
         if !followed.is_filling {
             self.goal = None;
         } else if self.is_full().await? {
@@ -214,24 +229,47 @@ impl Reader {
     /// Whether the index that is filled has what the bus had when that began, and nearly all that came since. It does not matter
     /// which process filled it.
     async fn is_full(&mut self) -> Result<bool, Error> {
-        let mut ends = Vec::new();
+        let (mut starts, mut ends) = (Vec::new(), Vec::new());
         for topic in &TOPICS {
+            starts.push(self.bus.start_offsets(topic).await?);
             ends.push(self.bus.end_offsets(topic).await?);
         }
         let positions = self.store.positions().await?;
         let missing = |ends: &[Vec<u64>]| -> u64 {
-            let of_topic = |(topic, ends): (&marquee_proto::topic::Topic, &Vec<u64>)| -> u64 {
-                let of_partition = |(end, partition): (&u64, u32)| {
+            let mut missing = 0;
+            for ((topic, starts), ends) in TOPICS.iter().zip(&starts).zip(ends) {
+                for ((partition, start), end) in (0..).zip(starts).zip(ends) {
                     let next = positions.get(&(topic.name.to_owned(), partition));
-                    end.saturating_sub(next.copied().unwrap_or(0))
-                };
-                ends.iter().zip(0..).map(of_partition).sum()
-            };
-            TOPICS.iter().zip(ends).map(of_topic).sum()
+                    // What the bus has forgotten is not missing.
+                    missing += end.saturating_sub(next.copied().unwrap_or(0).max(*start));
+                }
+            }
+            missing
         };
         let now = missing(&ends);
         let goal = self.goal.get_or_insert(ends);
         Ok(missing(goal) == 0 && now <= NEARLY)
+    }
+
+    /// Tells how many records lie before this member.
+    async fn tell_lag(&mut self) {
+        for topic in &TOPICS {
+            let Ok(Ok(ends)) = timeout(LAG_WITHIN, self.bus.end_offsets(topic)).await else {
+                return;
+            };
+            let lag = |(partition, end): (u32, u64)| {
+                let partition = TopicPartition {
+                    topic: topic.name.into(),
+                    partition,
+                };
+                let read = self.read.get(&partition)?;
+                self.owned.contains(&partition).then(|| end.saturating_sub(*read))
+            };
+            let lag: u64 = (0..).zip(ends).filter_map(lag).sum();
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            metrics::gauge!("marquee_consumer_lag_messages", DESTINATION => topic.name, CONSUMER => GROUP)
+                .set(lag as f64);
+        }
     }
 
     /// Asks the index where to go on, and goes there.
@@ -255,6 +293,7 @@ impl Reader {
             tracing::debug!(topic = %partition.topic, partition = partition.partition, next, "indexing");
             self.subscription.seek(&partition, next);
             self.subscription.resume(&partition);
+            self.read.insert(partition, next);
         }
         Ok(())
     }
@@ -265,6 +304,7 @@ impl Reader {
         for partition in partitions {
             self.owned.remove(partition);
             self.unplaced.remove(partition);
+            self.read.remove(partition);
         }
         if let Err(error) = self.apply().await {
             tracing::warn!(%error, "partitions go to another process before their records are in the search index");
@@ -283,11 +323,15 @@ impl Reader {
             }
             let place = (record.topic.to_string(), record.partition);
             self.gathered.positions.insert(place, record.offset + 1);
+            self.read.insert(partition, record.offset + 1);
             self.gathered.records += 1;
+            self.gathered.spans.extend(processing(&record, GROUP));
             let oldest = self.gathered.oldest.get_or_insert(record.message.time);
             *oldest = record.message.time.min(*oldest);
             match decode::document(&record) {
-                Ok(document) => self.gathered.documents.push((document, record)),
+                Ok(document) => {
+                    self.gathered.documents.push((document, record));
+                }
                 Err(reason) => bury(&*self.bus, &record, &reason).await,
             }
         }
@@ -305,6 +349,7 @@ impl Reader {
         if self.gathered.records == 0 {
             return Ok(());
         }
+        let began = Instant::now();
         while let Err(error) = self.store.apply(self.gathered.batch()).await {
             let store::Error::Refused(refused) = error else {
                 return Err(error.into());
@@ -328,6 +373,13 @@ impl Reader {
             oldest,
             ..
         } = std::mem::take(&mut self.gathered);
+        for topic in TOPICS
+            .iter()
+            .filter(|topic| positions.keys().any(|(name, _)| name == topic.name))
+        {
+            metrics::histogram!("messaging_process_duration_seconds", DESTINATION => topic.name, CONSUMER => GROUP)
+                .record(began.elapsed());
+        }
         metrics::counter!("search_indexed_records_total").increment(records as u64);
         if let Some(oldest) = oldest {
             let delay = Timestamp::now().duration_since(oldest).as_secs_f64().max(0.0);

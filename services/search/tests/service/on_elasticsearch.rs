@@ -39,8 +39,12 @@ impl Fleet {
     }
 
     async fn process(&self) -> Fixture {
+        self.process_on(self.bus.clone()).await
+    }
+
+    async fn process_on(&self, bus: Arc<dyn EventBus>) -> Fixture {
         let config = Config::at(Location::Elasticsearch(self.settings.clone()));
-        Fixture::start_on(self.bus.clone(), tempfile::tempdir().unwrap(), config).await
+        Fixture::start_on(bus, tempfile::tempdir().unwrap(), config).await
     }
 
     /// Events of as many keys, so that they lie in all partitions.
@@ -59,23 +63,30 @@ impl Fleet {
     }
 }
 
-async fn total(process: &Fixture) -> i64 {
+async fn ask(process: &Fixture) -> Result<i64, tonic::Status> {
     let request = SearchRequest {
         query: "jazz".into(),
         page_size: 1,
         ..SearchRequest::default()
     };
-    process.ask(request).await.unwrap().total_size
+    process.ask(request).await.map(|found| found.total_size)
 }
 
+async fn total(process: &Fixture) -> i64 {
+    ask(process).await.unwrap()
+}
+
+/// Searches until so many are found. A server that was started again opens its indices first.
 async fn until_total(process: &Fixture, expected: i64) {
     let began = Instant::now();
     loop {
-        let found = total(process).await;
-        if found == expected {
-            return;
+        let found = ask(process).await;
+        match &found {
+            Ok(found) if *found == expected => return,
+            Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status:?}"),
+            Ok(_) => {}
         }
-        assert!(began.elapsed() < PATIENCE, "{found} of {expected}");
+        assert!(began.elapsed() < PATIENCE, "{found:?} of {expected}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -264,4 +275,91 @@ async fn how_long_until_an_event_is_found_is_told() {
     );
     process.stop().await;
     fleet.end().await;
+}
+
+#[cfg(feature = "fleet")]
+mod on_kafka {
+    use marquee_bus::kafka::{Kafka, Settings};
+
+    use super::*;
+
+    /// A broker of our own: its topics have names that are the same everywhere.
+    fn broker(data: &TempDir) -> Server {
+        let home = Home::default().unwrap();
+        tokio::task::block_in_place(|| {
+            install(&home, Backend::Kafka, &mut |_| {}).unwrap();
+            Server::start(&home, Backend::Kafka, data.path()).unwrap()
+        })
+    }
+
+    fn client(broker: &Server) -> Arc<Kafka> {
+        let settings = Settings::new(broker.address());
+        Kafka::open(settings).unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs elasticsearch, needs kafka"]
+    async fn a_real_group_shares_the_partitions_and_nothing_is_lost_when_one_comes_stops_or_is_killed() {
+        let data = tempfile::tempdir().unwrap();
+        let broker = broker(&data);
+        let fleet = Fleet {
+            bus: client(&broker),
+            ..Fleet::new()
+        };
+        let process = async || fleet.process_on(client(&broker)).await;
+        let one = process().await;
+        fleet.publish(0..60).await;
+        let two = process().await;
+        fleet.publish(60..120).await;
+        until_total(&one, 120).await;
+        one.stop().await;
+        fleet.publish(120..180).await;
+        let three = process().await;
+        fleet.publish(180..240).await;
+        two.kill().await;
+        fleet.publish(240..300).await;
+        until_total(&three, 300).await;
+
+        let location = Location::Elasticsearch(fleet.settings.clone());
+        marquee_search::rebuild(location).await.unwrap();
+        let four = process().await;
+        fleet.publish(300..330).await;
+        until_total(&four, 330).await;
+        let store = Elasticsearch::open(&fleet.settings).unwrap();
+        let began = Instant::now();
+        while store.follow().await.unwrap().is_filling {
+            assert!(total(&three).await >= 300);
+            assert!(began.elapsed() < PATIENCE);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        until_total(&three, 330).await;
+        assert_eq!(store.positions().await.unwrap().values().sum::<u64>(), 330);
+        three.stop().await;
+        four.stop().await;
+        fleet.end().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs elasticsearch, needs kafka"]
+    async fn a_broker_that_comes_later_or_goes_for_a_while_is_waited_for() {
+        let data = tempfile::tempdir().unwrap();
+        let mut broker = broker(&data);
+        broker.kill();
+        let fleet = Fleet {
+            bus: client(&broker),
+            ..Fleet::new()
+        };
+        let process = fleet.process_on(client(&broker)).await;
+        tokio::task::block_in_place(|| broker.restart().unwrap());
+        fleet.bus.declare(&[topic::EVENT]).await.unwrap();
+        fleet.publish(0..20).await;
+        until_total(&process, 20).await;
+        broker.kill();
+        assert_eq!(total(&process).await, 20);
+        tokio::task::block_in_place(|| broker.restart().unwrap());
+        fleet.publish(20..40).await;
+        until_total(&process, 40).await;
+        process.stop().await;
+        fleet.end().await;
+    }
 }

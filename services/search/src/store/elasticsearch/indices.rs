@@ -246,17 +246,25 @@ impl Indices {
 
     /// Removes everything of the prefix.
     pub(super) async fn remove_all(&self, client: &Client) -> Result<(), Error> {
-        let present = self.present(client).await?;
-        let actions: Vec<_> = present
-            .iter()
-            .map(|index| json!({ "remove_index": { "index": index.index } }))
-            .collect();
-        if !actions.is_empty() {
-            client
+        for _ in 0..ROUNDS {
+            let present = self.present(client).await?;
+            let actions: Vec<_> = present
+                .iter()
+                .map(|index| json!({ "remove_index": { "index": index.index } }))
+                .collect();
+            if actions.is_empty() {
+                return Ok(());
+            }
+            match client
                 .post("/_aliases", Some(json!({ "actions": actions })))
-                .await?;
+                .await
+            {
+                // A running process was faster.
+                Ok(_) | Err(Failure::Gone(_)) => {}
+                Err(failure) => return Err(failure.into()),
+            }
         }
-        Ok(())
+        Err(unsettled())
     }
 
     /// The indices that are there, by number.
