@@ -57,6 +57,7 @@ pub(crate) struct Fixture {
     _kept: Option<TempDir>,
     pub(crate) bus: Arc<Embedded>,
     signer: Vec<u8>,
+    #[cfg_attr(not(feature = "mongodb"), allow(dead_code, reason = "a fleet needs a server"))]
     address: SocketAddr,
     channel: Channel,
     asked: Arc<AtomicUsize>,
@@ -181,43 +182,6 @@ impl Fixture {
         drop(self.served.await);
     }
 
-    /// Drops everything where it stands, as if it were killed.
-    pub(crate) async fn kill(self) {
-        self.served.abort();
-        drop(self.served.await);
-    }
-
-    /// Status and body of `/readyz`.
-    pub(crate) async fn readiness(&self) -> (u16, String) {
-        let mut connection = TcpStream::connect(self.address).await.unwrap();
-        let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-        connection.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer).await.unwrap();
-        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, answer)
-    }
-
-    /// How many watch now, and the most there were.
-    pub(crate) async fn audience(&self) -> (i64, i64) {
-        let request = proto::GetAudienceRequest { event: EVENT.into() };
-        let answer = self.audiences().get_audience(request).await.unwrap();
-        let audience = answer.into_inner().audience.unwrap();
-        (audience.concurrent_viewers, audience.peak_concurrent_viewers)
-    }
-
-    pub(crate) async fn audience_when(&self, wanted: (i64, i64)) {
-        let mut last = (0, 0);
-        let asking = async {
-            while last != wanted {
-                last = self.audience().await;
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let told = tokio::time::timeout(PATIENCE, asking).await;
-        assert!(told.is_ok(), "{wanted:?} within patience, not {last:?}");
-    }
-
     pub(crate) fn beacons(&self) -> BeaconServiceClient<Channel> {
         BeaconServiceClient::new(self.channel.clone())
     }
@@ -306,6 +270,46 @@ impl Fixture {
         drop(self.served.await);
         let store = Sqlite::open(&self.folder.join("analytics/analytics.sqlite")).unwrap();
         store.ledger().await.unwrap()
+    }
+}
+
+#[cfg_attr(not(feature = "mongodb"), allow(dead_code, reason = "a fleet needs a server"))]
+impl Fixture {
+    /// Drops everything where it stands, as if it were killed.
+    pub(crate) async fn kill(self) {
+        self.served.abort();
+        drop(self.served.await);
+    }
+
+    /// Status and body of `/readyz`.
+    pub(crate) async fn readiness(&self) -> (u16, String) {
+        let mut connection = TcpStream::connect(self.address).await.unwrap();
+        let request = "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        connection.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer)
+    }
+
+    /// How many watch now, and the most there were.
+    pub(crate) async fn audience(&self) -> (i64, i64) {
+        let request = proto::GetAudienceRequest { event: EVENT.into() };
+        let answer = self.audiences().get_audience(request).await.unwrap();
+        let audience = answer.into_inner().audience.unwrap();
+        (audience.concurrent_viewers, audience.peak_concurrent_viewers)
+    }
+
+    pub(crate) async fn audience_when(&self, wanted: (i64, i64)) {
+        let mut last = (0, 0);
+        let asking = async {
+            while last != wanted {
+                last = self.audience().await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let told = tokio::time::timeout(PATIENCE, asking).await;
+        assert!(told.is_ok(), "{wanted:?} within patience, not {last:?}");
     }
 }
 
