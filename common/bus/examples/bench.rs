@@ -94,6 +94,10 @@ async fn on_kafka(brokers: String) {
     let kafka = Kafka::open(settings).unwrap();
     let bus: Arc<dyn EventBus> = kafka.clone();
     bus.declare(&[APPEND, LATENCY]).await.unwrap();
+    // The first message waits for connections and the producer's id.
+    bus.publish(vec![message(&APPEND, 0, &bytes::Bytes::new())])
+        .await
+        .unwrap();
     latency(&bus, "bus.kafka", 200).await;
     latency(&bus, "bus.kafka", 1_000).await;
     append(&bus, "bus.kafka", MESSAGES / 4).await;

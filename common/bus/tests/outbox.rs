@@ -167,7 +167,7 @@ async fn what_no_bus_would_take_is_refused_with_its_transaction() {
     let folder = tempfile::tempdir().unwrap();
     let (database, outbox) = store(folder.path());
     let topic = topic(1);
-    let batch = vec![
+    let batch = [
         message(&topic, "k", "small"),
         message(&topic, "k", &"x".repeat(marquee_bus::MAX_MESSAGE_BYTES)),
     ];

@@ -48,6 +48,9 @@ pub(super) fn headers(message: &Message) -> Vec<(Cow<'_, str>, Cow<'_, str>)> {
     headers
 }
 
+/// A header's name and value.
+pub(super) type Header<'a> = (&'a str, Option<&'a [u8]>);
+
 /// A record as it came from the server.
 pub(super) struct Raw<'a> {
     pub(super) key: Option<&'a [u8]>,
@@ -55,7 +58,7 @@ pub(super) struct Raw<'a> {
     /// When the server got it, in milliseconds since the epoch.
     pub(super) timestamp: Option<i64>,
     /// `None` when they cannot be read.
-    pub(super) headers: Option<Vec<(&'a str, Option<&'a [u8]>)>>,
+    pub(super) headers: Option<Vec<Header<'a>>>,
 }
 
 /// The message in a record. One that is no CloudEvent comes out as far as it can be read, marked with what is wrong:
@@ -151,7 +154,7 @@ mod tests {
         decode(raw, || "t/0/0".to_owned())
     }
 
-    fn foreign(headers: Vec<(&str, Option<&[u8]>)>) -> Message {
+    fn foreign(headers: Vec<Header<'_>>) -> Message {
         let raw = Raw {
             key: Some(b"k"),
             value: Some(b"v"),
@@ -161,7 +164,7 @@ mod tests {
         decode(raw, || "t/0/7".to_owned())
     }
 
-    const OURS: [(&str, Option<&[u8]>); 5] = [
+    const OURS: [Header<'static>; 5] = [
         ("ce_specversion", Some(b"1.0")),
         ("ce_id", Some(b"i")),
         ("ce_type", Some(b"t")),

@@ -29,6 +29,10 @@ const QUEUE_FULL: Duration = Duration::from_millis(5);
 /// Bytes of one batch, as it goes to a broker; the largest dead letter fits.
 pub(super) const MAX_BATCH_BYTES: usize = 2 << 20;
 
+/// How long, and how often, closing a client waits for those who use it.
+const LET_GO: Duration = Duration::from_millis(20);
+const LET_GO_TRIES: u32 = 500;
+
 pub(super) struct Producer {
     settings: Arc<Settings>,
     client: RwLock<Arc<Client>>,
@@ -219,7 +223,16 @@ impl Drop for Producer {
 fn drop_elsewhere(client: Arc<Client>) {
     let spawned = std::thread::Builder::new()
         .name("kafka-closing".to_owned())
-        .spawn(move || drop(client));
+        .spawn(move || {
+            // Whoever else has it lets it go shortly; the last one waits.
+            for _ in 0..LET_GO_TRIES {
+                if Arc::strong_count(&client) == 1 {
+                    break;
+                }
+                std::thread::sleep(LET_GO);
+            }
+            drop(client);
+        });
     if let Err(error) = spawned {
         tracing::warn!(%error, "no thread to close a kafka producer on");
     }
