@@ -10,11 +10,13 @@
 
 mod cloudevents;
 mod context;
+mod events;
 mod group;
 mod member;
 mod poller;
 mod probe;
 mod producer;
+mod shared;
 mod topics;
 
 use std::sync::Arc;

@@ -9,7 +9,8 @@ use tokio::sync::oneshot;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::Settings;
-use super::poller::{self, Shared};
+use super::poller;
+use super::shared::Shared;
 use crate::{Error, Polled, Subscription, TopicPartition, measure};
 
 /// Leaving a group takes so long at most, for who waits for it.

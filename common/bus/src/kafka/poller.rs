@@ -1,25 +1,24 @@
 //! The thread that owns a subscription's consumer: it reads ahead, and does what may block.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use marquee_proto::topic::Topic;
-use parking_lot::{Condvar, Mutex};
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use parking_lot::Mutex;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
-use rdkafka::types::RDKafkaRespErr;
-use rdkafka::{ClientContext, Offset, Statistics, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::{Notify, oneshot};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::cloudevents::{self, Raw};
-use super::group::Group;
-use super::{Settings, context, unavailable};
+use super::events::{Events, Rebalance, report};
+use super::shared::{Shared, Wake};
+use super::{Settings, unavailable};
 use crate::{Error, Record, TopicPartition, measure};
 
 /// The member has so long to say where to begin, after it was told of new partitions.
@@ -40,134 +39,6 @@ const SEEK: Duration = Duration::from_secs(5);
 /// The last commits of partitions that go are tried for so long, so often.
 const COMMIT: Duration = Duration::from_secs(3);
 const COMMIT_AGAIN: Duration = Duration::from_millis(20);
-
-/// What a member and its poller share.
-pub(super) struct Shared {
-    pub(super) state: Mutex<State>,
-    /// There is something for the member.
-    pub(super) arrived: Notify,
-    /// There is something for the poller.
-    pub(super) wake: Wake,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) group: Group,
-    pub(super) leaving: bool,
-    pub(super) ended: bool,
-}
-
-#[derive(Default)]
-pub(super) struct Wake {
-    woken: Mutex<bool>,
-    condvar: Condvar,
-}
-
-impl Wake {
-    pub(super) fn wake(&self) {
-        *self.woken.lock() = true;
-        self.condvar.notify_one();
-    }
-
-    fn wait(&self, limit: Duration) {
-        let mut woken = self.woken.lock();
-        if !*woken {
-            self.condvar.wait_for(&mut woken, limit);
-        }
-        *woken = false;
-    }
-}
-
-/// What librdkafka tells while it is polled.
-struct Events {
-    /// How often it told something; polling says "nothing" for that too.
-    count: AtomicU64,
-    leaving: AtomicBool,
-    rebalances: Mutex<VecDeque<Rebalance>>,
-    /// The answer to the commit that is under way.
-    committed: Mutex<Option<Result<(), KafkaError>>>,
-    /// Where partitions end.
-    ends: Mutex<Option<HashMap<(String, i32), u64>>>,
-}
-
-enum Rebalance {
-    Assign(TopicPartitionList),
-    Revoke {
-        partitions: TopicPartitionList,
-        lost: bool,
-    },
-}
-
-impl Events {
-    fn happened(&self) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl ClientContext for Events {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, text: &str) {
-        self.happened();
-        context::log(level, facility, text);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.happened();
-        context::trouble(&error, reason);
-    }
-
-    fn stats(&self, statistics: Statistics) {
-        self.happened();
-        let mut ends = HashMap::new();
-        for (name, topic) in statistics.topics {
-            for (number, partition) in topic.partitions {
-                if let Ok(end) = u64::try_from(partition.hi_offset.max(partition.ls_offset)) {
-                    ends.insert((name.clone(), number), end);
-                }
-            }
-        }
-        *self.ends.lock() = Some(ends);
-    }
-}
-
-impl ConsumerContext for Events {
-    fn rebalance(
-        &self,
-        consumer: &BaseConsumer<Self>,
-        code: RDKafkaRespErr,
-        partitions: &mut TopicPartitionList,
-    ) {
-        self.happened();
-        let assign = matches!(code, RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
-        // At the end there is nobody to ask. With nothing to say, neither.
-        if self.leaving.load(Ordering::Relaxed) || partitions.count() == 0 {
-            let done = if assign {
-                consumer.incremental_assign(partitions)
-            } else {
-                consumer.incremental_unassign(partitions)
-            };
-            return report(done, "rebalance");
-        }
-        // Otherwise it goes on when the member has been asked. The consumer waits for that and stays in the group.
-        let partitions = partitions.clone();
-        self.rebalances.lock().push_back(if assign {
-            Rebalance::Assign(partitions)
-        } else {
-            let lost = consumer.assignment_lost();
-            Rebalance::Revoke { partitions, lost }
-        });
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
-        self.happened();
-        *self.committed.lock() = Some(result);
-    }
-}
-
-fn report(result: KafkaResult<()>, what: &str) {
-    if let Err(error) = result {
-        tracing::warn!(%error, what, "kafka refused");
-    }
-}
 
 /// Whether a commit may succeed a moment later: the group is between two generations, or its coordinator is moving.
 fn passes(error: &KafkaError) -> bool {
@@ -214,13 +85,6 @@ pub(super) fn start(
     token: TaskTrackerToken,
 ) -> Result<(Arc<Shared>, oneshot::Receiver<()>), Error> {
     let session = settings.session_timeout.as_millis();
-    let events = Events {
-        count: AtomicU64::new(0),
-        leaving: AtomicBool::new(false),
-        rebalances: Mutex::default(),
-        committed: Mutex::default(),
-        ends: Mutex::default(),
-    };
     let mut consumer: BaseConsumer<Events> = settings
         .client()
         .set("group.id", format!("{}{group}", settings.prefix))
@@ -243,7 +107,7 @@ pub(super) fn start(
         .set("queued.min.messages", "10000")
         .set("queued.max.messages.kbytes", (16 << 10).to_string())
         .set("statistics.interval.ms", "3000")
-        .create_with_context(events)
+        .create_with_context(Events::default())
         .map_err(|error| unavailable(&error))?;
     let shared = Arc::new(Shared {
         state: Mutex::default(),
