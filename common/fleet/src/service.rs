@@ -69,8 +69,8 @@ impl Kind {
     /// The services that it calls, beside subscriptions, whose keys check every token.
     fn calls(self) -> &'static [Self] {
         match self {
-            Self::VideoIngest | Self::Analytics => &[Self::Events],
-            Self::Notifications | Self::Events | Self::Search | Self::Subscriptions => &[],
+            Self::VideoIngest | Self::Analytics | Self::Subscriptions => &[Self::Events],
+            Self::Notifications | Self::Events | Self::Search => &[],
         }
     }
 }

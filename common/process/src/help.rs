@@ -49,6 +49,10 @@ Endpoints, on the address that is listened on:
   /readyz    200 when everything that it needs is there, else 503 with the name of what is missing
   /metrics   Prometheus
 
+Health checks of containers:
+  marquee-{name} --probe   exits with 0 when the process that listens on MARQUEE_LISTEN is ready, else with 1 and what is
+                           missing
+
 Signals and exit codes:
   SIGTERM, SIGINT   not ready; --drain-delay; consumers commit and what is stored is published; requests are answered;
                     exit 0. A second signal exits at once, with 1.

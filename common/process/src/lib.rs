@@ -14,6 +14,7 @@ mod args;
 mod dependency;
 mod help;
 mod keys;
+mod probe;
 mod process;
 mod program;
 mod ready_file;

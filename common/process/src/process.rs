@@ -17,19 +17,27 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::help::Cli;
+use crate::probe::probe;
 use crate::waiting::LastError;
 use crate::{Bound, Program, keys, ready_file, waiting};
 
 /// How long what still runs on the blocking threads of the runtime is waited for.
 const LEFT_OVER: Duration = Duration::from_secs(1);
 
-/// The whole of a binary of the fleet. `--reference` as the only argument prints its options for `docs/CONFIG.md`.
+/// The whole of a binary of the fleet. Two arguments count only alone: `--reference` prints the options for
+/// `docs/CONFIG.md`, and `--probe` asks a process that runs already whether it is ready.
 pub fn main<P: Program>() -> ExitCode {
     if std::env::args_os().skip(1).eq(["--reference"]) {
         let reference = marquee_config::reference::<Cli<P>>();
         // Nobody may be reading; there is nothing to do about that.
         let _ = write!(std::io::stdout(), "{reference}");
         return ExitCode::SUCCESS;
+    }
+    if std::env::args_os().skip(1).eq(["--probe"]) {
+        return match probe() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        };
     }
     let Cli(program) = marquee_config::load_checked::<Cli<P>>(|Cli(program)| {
         program.process().check()?;
@@ -124,6 +132,7 @@ async fn run<P: Program>(program: &P) -> Result<(), BoxError> {
         // Their partitions need not be missed before others take them.
         bus.left(args.drain()).await;
         stopped.cancel();
+        tracing::info!("stopped");
         result
     };
     let stop = async {
@@ -150,6 +159,7 @@ fn kafka<P: Program>(program: &P) -> Result<Arc<Kafka>, BoxError> {
     let kafka = Kafka::open(Settings {
         replication: args.kafka_replication,
         create_topics: args.kafka_topics == Topics::Create,
+        prefix: args.kafka_prefix.clone(),
         client_id: format!("marquee-{}", P::NAME),
         ..Settings::new(&args.kafka_brokers)
     });
@@ -179,8 +189,8 @@ fn waited_for<P: Program>(face: Face, program: &P, last: &LastError) -> Face {
     });
     let last = last.clone();
     face.ready("start", move || {
-        let last = last.check();
-        Box::pin(async move { last })
+        let last = last.text();
+        Box::pin(async move { Err(last) })
     })
 }
 
@@ -202,7 +212,7 @@ fn reserve(address: SocketAddr) -> Result<TcpSocket, String> {
 }
 
 /// Where this process itself reaches an address that it listens on.
-fn reachable(address: SocketAddr) -> SocketAddr {
+pub(crate) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -18,8 +18,10 @@ const LONGEST: Duration = Duration::from_secs(3);
 pub(crate) struct LastError(Arc<Mutex<Option<String>>>);
 
 impl LastError {
-    pub(crate) fn check(&self) -> Result<(), String> {
-        self.0.lock().clone().map_or(Ok(()), Err)
+    /// What there is to say of a service that is not there yet.
+    pub(crate) fn text(&self) -> String {
+        let last = self.0.lock().clone();
+        last.unwrap_or_else(|| "the service is being built".to_owned())
     }
 }
 

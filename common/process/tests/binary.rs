@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// The example, which cargo builds before it runs the tests.
-fn small() -> PathBuf {
+fn small_binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.ancestors().nth(2).unwrap();
     profile.join("examples/small")
@@ -57,7 +57,7 @@ impl Options {
 
     async fn start(&self) -> Binary {
         let all: Vec<&str> = self.all.iter().map(String::as_str).collect();
-        Binary::start(small(), &all).await.unwrap()
+        Binary::start(small_binary(), &all).await.unwrap()
     }
 
     fn run(&self, more: &[&str]) -> Output {
@@ -66,7 +66,7 @@ impl Options {
 }
 
 fn run<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Output {
-    Command::new(small()).args(arguments).output().unwrap()
+    Command::new(small_binary()).args(arguments).output().unwrap()
 }
 
 fn said(output: &Output) -> String {
@@ -203,9 +203,20 @@ async fn what_is_down_at_the_start_is_named_and_waited_for() {
         assert!(failing.as_array().unwrap().contains(&missing.into()), "{failing}");
     }
     assert_eq!(small.get("/held").await.unwrap().status, 503, "it is starting");
+    let probe = Command::new(small_binary())
+        .arg("--probe")
+        .env("MARQUEE_LISTEN", &small.listens.address)
+        .output()
+        .unwrap();
+    assert_eq!(probe.status.code(), Some(1));
+    assert!(
+        said(&probe).starts_with("error: not ready: small/kafka, "),
+        "{}",
+        said(&probe)
+    );
 
     let listener = TcpListener::bind(store).unwrap();
-    let built = small.readiness(|answer| !answer.body.contains("mongodb"));
+    let built = small.readiness(|answer| !answer.body.contains("small/start"));
     let built = built.await.unwrap();
     assert_eq!(built.status, 503);
     assert!(built.body.contains("small/kafka") && built.body.contains("small/subscriptions"));
@@ -230,7 +241,7 @@ async fn with_a_request_in_flight(
 ) -> (Binary, tokio::task::JoinHandle<anyhow::Result<String>>) {
     let small = options.start().await;
     small
-        .readiness(|answer| !answer.body.contains("mongodb"))
+        .readiness(|answer| !answer.body.contains("small/start"))
         .await
         .unwrap();
     let url = format!("http://{}/held", small.listens.address);
