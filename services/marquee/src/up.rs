@@ -82,7 +82,10 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         listener,
         built.services,
         verifier,
-        Limits::default(),
+        Limits {
+            trusted_proxies: args.grpc.trusted_proxies.clone(),
+            ..Limits::default()
+        },
         shutdown.clone(),
     );
     let server = tokio::spawn(server);
@@ -142,6 +145,7 @@ async fn build(args: &Args, address: SocketAddr) -> Result<Built> {
 
     let mut ingest = marquee_video_ingest::Config::new(data.join("video-ingest"), args.rtmp_listen);
     ingest.reconnect_grace = Duration::from_secs(args.reconnect_grace);
+    ingest.trusted_proxies = args.grpc.trusted_proxies.clone();
     ingest.packager.segment_target = Duration::from_secs(args.segment_duration);
     ingest.packager.keyframe_limit = Duration::from_secs(args.keyframe_limit);
     let ingest = marquee_video_ingest::build(ingest, platform("video-ingest")).await?;
