@@ -199,6 +199,7 @@ fn resident(pid: u32) -> u64 {
 struct Stat {
     state: char,
     parent: u32,
+    threads: u64,
     started: u64,
 }
 
@@ -213,18 +214,21 @@ impl Stat {
         let mut fields = rest.split_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
-        // `started` is field 22, and the parent was field 4.
-        let started = fields.nth(17)?.parse().ok()?;
+        // The parent was field 4; these are 20 and 22.
+        let threads = fields.nth(15)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
         Some(Stat {
             state,
             parent,
+            threads,
             started,
         })
     }
 
-    /// A zombie has ended; only nobody has asked yet how.
+    /// A zombie has ended; only nobody has asked yet how. But the first thread may be one while others still hold the
+    /// process's sockets and locks.
     fn running(&self) -> bool {
-        !matches!(self.state, 'Z' | 'X' | 'x')
+        !matches!(self.state, 'Z' | 'X' | 'x') || self.threads > 1
     }
 }
 
@@ -241,11 +245,24 @@ mod tests {
         let expected = Stat {
             state: 'S',
             parent: 17,
+            threads: 1,
             started: 998_877,
         };
         assert_eq!(Stat::parse(LINE), Some(expected));
         assert_eq!(Stat::parse("4242 (java"), None);
         assert_eq!(Stat::parse(""), None);
+    }
+
+    #[test]
+    fn a_zombie_has_ended_when_its_last_thread_has() {
+        let zombie = |threads: &str| {
+            let line =
+                LINE.replacen(") S ", ") Z ", 1)
+                    .replacen(" 20 0 1 0 ", &format!(" 20 0 {threads} 0 "), 1);
+            Stat::parse(&line).unwrap()
+        };
+        assert!(zombie("7").running());
+        assert!(!zombie("1").running());
     }
 
     #[test]
