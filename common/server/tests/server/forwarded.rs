@@ -1,4 +1,5 @@
 //! Behind proxies: who the client is, and what a request is called.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use marquee_proto::events::v1::GetEventRequest;
 use marquee_proto::events::v1::event_service_client::EventServiceClient;

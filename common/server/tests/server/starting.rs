@@ -1,4 +1,5 @@
 //! A server that listens while its services are still being built.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use futures::FutureExt as _;
 use marquee_auth::{StaticKeys, Verifier};
