@@ -247,7 +247,7 @@ fn every_service_is_checked_bounded_and_on_the_network_and_every_volume_is_used(
 }
 
 #[test]
-#[ignore = "needs fleet"]
+#[ignore = "needs programs"]
 fn every_service_reads_every_variable_that_it_is_given() -> Result<()> {
     let compose = compose()?;
     let folder = tempfile::tempdir()?;

@@ -87,35 +87,45 @@ pub(crate) fn features() -> String {
     features.join(",")
 }
 
-fn start(up: &Up) -> Result<()> {
-    tools::require(&[
-        &tools::CC,
-        &tools::CXX,
-        &tools::NODE,
-        &tools::NPM,
-        &tools::NGINX_STREAM,
-        &tools::OPENSSL,
-    ])?;
-    let pages = web::build()?;
-    let programs = build(up.release)?;
-    let folder = top().join(&up.data);
-    let options = Options {
-        folder: folder.clone(),
-        programs: programs.clone(),
+/// What a fleet needs of the machine beside its servers.
+pub(crate) const TOOLS: &[&tools::Tool] = &[
+    &tools::CC,
+    &tools::CXX,
+    &tools::NODE,
+    &tools::NPM,
+    &tools::NGINX_STREAM,
+    &tools::OPENSSL,
+];
+
+/// A fleet of what [`build`] has built, with the pages of this checkout.
+pub(crate) fn options(home: Home, folder: PathBuf, gateway: Gateway) -> Result<Options> {
+    Ok(Options {
+        folder,
+        programs: target_dir().join("debug"),
         nginx: top().join("deploy/nginx"),
-        pages,
-        home: Home::default()?,
-        gateway: Gateway {
-            http: up.http_port,
-            grpc: up.grpc_port,
-            https: up.https_port,
-            rtmp: up.rtmp_port,
-            rtmps: up.rtmps_port,
-        },
-        otlp: up.otlp_endpoint.clone(),
+        pages: web::build()?,
+        home,
+        gateway,
+        otlp: None,
         calls_per_second: 1_000,
         settings: Vec::new(),
+    })
+}
+
+fn start(up: &Up) -> Result<()> {
+    tools::require(TOOLS)?;
+    let programs = build(up.release)?;
+    let folder = top().join(&up.data);
+    let gateway = Gateway {
+        http: up.http_port,
+        grpc: up.grpc_port,
+        https: up.https_port,
+        rtmp: up.rtmp_port,
+        rtmps: up.rtmps_port,
     };
+    let mut options = options(Home::default()?, folder.clone(), gateway)?;
+    options.programs.clone_from(&programs);
+    options.otlp.clone_from(&up.otlp_endpoint);
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, interrupted.clone())?;

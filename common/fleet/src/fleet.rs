@@ -137,7 +137,6 @@ impl Fleet {
         let shared = Shared {
             folder,
             kafka: &kafka,
-            public_url: format!("http://127.0.0.1:{}", gateway.http),
             public_rtmp_url: format!("rtmp://127.0.0.1:{}", gateway.rtmp),
             otlp: options.otlp.as_deref(),
             address_of: &address_of,

@@ -79,7 +79,6 @@ impl Kind {
 pub(crate) struct Shared<'a> {
     pub(crate) folder: &'a Path,
     pub(crate) kafka: &'a str,
-    pub(crate) public_url: String,
     pub(crate) public_rtmp_url: String,
     pub(crate) otlp: Option<&'a str>,
     pub(crate) address_of: &'a dyn Fn(Kind) -> SocketAddr,
@@ -103,7 +102,6 @@ pub(crate) fn settings(
         ("SUBSCRIPTIONS_URL", address(Kind::Subscriptions)),
         // Only NGINX is in front of them.
         ("TRUSTED_PROXIES", "127.0.0.1/32".to_owned()),
-        ("PUBLIC_URL", shared.public_url.clone()),
         ("LOG_FORMAT", "json".to_owned()),
     ];
     for peer in kind.calls() {

@@ -93,7 +93,7 @@ async fn with_everything_down_it_lives_and_names_what_it_misses() {
 }
 
 #[tokio::test]
-#[ignore = "needs kafka, mongodb"]
+#[ignore = "needs programs, kafka, mongodb"]
 async fn with_its_servers_it_misses_only_the_keys() {
     let kafka = address(Backend::Kafka);
     let uri = address(Backend::MongoDb);

@@ -75,7 +75,7 @@ async fn with_everything_down_it_lives_and_names_what_it_misses() {
 }
 
 #[tokio::test]
-#[ignore = "needs kafka, elasticsearch"]
+#[ignore = "needs programs, kafka, elasticsearch"]
 async fn with_its_servers_it_misses_only_the_keys() {
     let (kafka, index) = (address(Backend::Kafka), address(Backend::Elasticsearch));
     let peer = format!("http://{}", free());

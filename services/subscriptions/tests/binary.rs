@@ -84,7 +84,7 @@ async fn with_everything_down_it_lives_and_names_what_it_misses() {
 }
 
 #[tokio::test]
-#[ignore = "needs kafka, postgres"]
+#[ignore = "needs programs, kafka, postgres"]
 async fn with_its_servers_it_is_ready_and_gives_its_own_keys() {
     let (kafka, server) = (address(Backend::Kafka), address(Backend::Postgres));
     let name = format!("it_binary_{}", uuid::Uuid::new_v4().simple());

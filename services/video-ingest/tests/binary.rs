@@ -100,7 +100,7 @@ async fn encoders_are_refused_until_it_can_take_their_streams() {
 }
 
 #[tokio::test]
-#[ignore = "needs kafka, mongodb"]
+#[ignore = "needs programs, kafka, mongodb"]
 async fn with_its_servers_it_takes_encoders_and_misses_only_the_keys() {
     let folder = tempfile::tempdir().unwrap();
     let (kafka, uri) = (address(Backend::Kafka), address(Backend::MongoDb));

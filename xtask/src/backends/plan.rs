@@ -3,15 +3,17 @@
 //! A case that needs a server is `#[ignore = "needs kafka"]` (or another of [`NEEDS`]). The test harness selects cases by
 //! name and not by reason, so that the name must show it: such cases live in a test target of their own (`tests/kafka.rs`,
 //! every ignored case of it is run) or in a module that has the server's name in its own (`src/store/mongodb/tests.rs`,
-//! `tests/service/on_elasticsearch.rs`). One that does not is an error here, so that none is forgotten.
+//! `tests/service/on_elasticsearch.rs`). One that does not is an error here, so that none is forgotten. Targets with cases
+//! that need the fleet, or its programs, are run whole.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use marquee_backends::Backend;
 
-/// What a case may need besides one of the servers: some of its own, or the whole fleet.
-const NEEDS: [(&str, &[Backend]); 7] = [
+/// What a case may need besides one of the servers: some of its own, the fleet that runs, or the fleet's programs, from
+/// which it starts what it wants.
+const NEEDS: [(&str, &[Backend]); 8] = [
     ("kafka", &[Backend::Kafka]),
     ("mongodb", &[Backend::MongoDb]),
     ("postgres", &[Backend::Postgres]),
@@ -19,10 +21,11 @@ const NEEDS: [(&str, &[Backend]); 7] = [
     ("elasticsearch8", &[Backend::Elasticsearch8]),
     ("servers", &[]),
     ("fleet", &[]),
+    ("programs", &[]),
 ];
 
-/// Features that bring a real server's driver.
-const FEATURES: [&str; 4] = ["kafka", "mongodb", "postgres", "elasticsearch"];
+/// Features that bring a real server's driver, and the program of a service.
+const FEATURES: [&str; 5] = ["kafka", "mongodb", "postgres", "elasticsearch", "fleet"];
 
 /// A package of the workspace.
 pub(super) struct Package {
@@ -52,8 +55,10 @@ pub(super) struct Plan {
     pub(super) running: BTreeSet<Backend>,
     /// Whether some start servers of their own.
     pub(super) private: bool,
-    /// Whether some start the whole fleet.
-    pub(super) fleet: bool,
+    /// Whether some need the fleet's programs.
+    pub(super) programs: bool,
+    /// Those that need the fleet to run.
+    pub(super) in_fleet: BTreeSet<(String, Target)>,
 }
 
 impl Plan {
@@ -88,39 +93,56 @@ impl Plan {
         bail!("{}", wrong.join("\n"))
     }
 
-    fn add(&mut self, package: &Package, path: &str, need: &str) -> Result<(), String> {
-        let Some((_, servers)) = NEEDS.iter().find(|(name, _)| *name == need) else {
+    /// `needs` is a list such as `kafka, mongodb`.
+    fn add(&mut self, package: &Package, path: &str, needs: &str) -> Result<(), String> {
+        let needs: Vec<&str> = needs
+            .split(',')
+            .map(|need| need.trim().trim_start_matches("needs "))
+            .collect();
+        let known = |need: &&str| NEEDS.iter().find(|(name, _)| name == need);
+        let servers: Vec<_> = needs.iter().filter_map(known).collect();
+        if servers.is_empty() {
             return Ok(());
-        };
-        // One name for both versions of Elasticsearch.
-        let name = need.trim_end_matches('8');
+        }
+        if servers.len() != needs.len() {
+            return Err(format!("one of {needs:?} is not known"));
+        }
         let parts: Vec<&str> = path.trim_end_matches(".rs").split('/').collect();
         let (target, modules) = match parts[..] {
             ["tests", target, ref modules @ ..] => (Target::Test(target.to_owned()), modules),
             ["src", ref modules @ ..] => (Target::Lib, modules),
             _ => return Err("neither in src nor in tests".into()),
         };
+        let is_whole = needs.iter().any(|need| matches!(*need, "fleet" | "programs"));
+        // One name for both versions of Elasticsearch.
+        let shown = |text: &str| needs.iter().any(|need| text.contains(need.trim_end_matches('8')));
         let filter = match &target {
-            Target::Test(target) if target.contains(name) => None,
-            _ => match modules.iter().find(|module| module.contains(name)) {
+            Target::Test(target) if is_whole || shown(target) => None,
+            _ => match modules.iter().find(|module| shown(module)) {
                 Some(module) => Some(format!("{module}::")),
                 None => {
                     return Err(format!(
-                        "a case that needs {need} must be in a module with {name} in its name, or in tests/{name}.rs"
+                        "a case that needs {} must be in a module with that in its name, or in tests/{}.rs",
+                        needs.join(" and "),
+                        needs.join("_")
                     ));
                 }
             },
         };
-        let filters = self.runs.entry((package.name.clone(), target));
-        filters.or_default().extend(filter);
-        self.running.extend(servers.iter());
-        self.private |= need == "servers";
-        self.fleet |= need == "fleet";
+        let key = (package.name.clone(), target);
+        if needs.contains(&"fleet") {
+            self.in_fleet.insert(key.clone());
+        }
+        self.runs.entry(key).or_default().extend(filter);
+        self.running
+            .extend(servers.iter().flat_map(|(_, servers)| servers.iter()));
+        self.private |= needs.contains(&"servers");
+        self.programs |= is_whole;
         let wanted = FEATURES
             .iter()
             .filter(|feature| package.features.contains(**feature));
-        self.features
-            .extend(wanted.map(|feature| format!("{}/{feature}", package.name)));
+        let wanted = wanted.map(|feature| format!("{}/{feature}", package.name));
+        self.features.extend(wanted);
         Ok(())
     }
 
@@ -131,7 +153,7 @@ impl Plan {
     /// Servers that must be installed.
     pub(super) fn installed(&self) -> BTreeSet<Backend> {
         let mut installed = self.running.clone();
-        if self.fleet {
+        if self.programs {
             installed.extend(Backend::FLEET);
         }
         if self.private {
@@ -223,6 +245,22 @@ mod tests {
     }
 
     #[test]
+    fn a_case_may_need_several_and_all_of_them_run() {
+        let text = "#[ignore = \"needs elasticsearch, needs kafka\"]";
+        let plan = plan(&[("services/search/tests/service/on_elasticsearch.rs", text)]).unwrap();
+        assert_eq!(
+            plan.running,
+            BTreeSet::from([Backend::Kafka, Backend::Elasticsearch])
+        );
+        let error = super::Plan::read(
+            [("common/bus/tests/kafka.rs", "#[ignore = \"needs kafka, oracle\"]")],
+            &packages(),
+            &[],
+        );
+        assert!(error.unwrap_err().to_string().contains("oracle"));
+    }
+
+    #[test]
     fn other_reasons_and_comments_are_passed_over() {
         let text = "/// suite!(A, ignore = \"needs kafka\");\n#[ignore = \"needs user namespaces\"]\n#[ignore = \"measures\"]";
         assert!(plan(&[("common/bus/src/lib.rs", text)]).unwrap().is_empty());
@@ -232,7 +270,7 @@ mod tests {
     fn tests_with_servers_of_their_own_need_them_installed() {
         let plan = plan(&[("tests/tests/fleet.rs", "#[ignore = \"needs fleet\"]")]).unwrap();
         assert!(plan.runs.contains_key(&test("marquee-tests", "fleet")));
-        assert!(plan.fleet && plan.running.is_empty());
+        assert!(plan.programs && plan.in_fleet.len() == 1 && plan.running.is_empty());
         assert_eq!(plan.installed(), BTreeSet::from(Backend::FLEET));
     }
 
@@ -244,6 +282,6 @@ mod tests {
         ];
         let plan = Plan::read(sources, &packages(), &["marquee-bus".into()]).unwrap();
         assert_eq!(plan.runs.len(), 1);
-        assert!(!plan.fleet);
+        assert!(!plan.programs);
     }
 }

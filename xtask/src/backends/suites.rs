@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use marquee_backends::{Backend, Home, Server, install};
+use marquee_backends::{Backend, Home, install};
+use marquee_fleet::{Fleet, Gateway, Kind};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use super::plan::{Package, Plan, Target};
@@ -79,7 +80,8 @@ fn all(plan: &Plan, folder: &Path, chosen: &Chosen, interrupted: &AtomicBool) ->
     let home = Home::default()?;
     let installed: Vec<Backend> = plan.installed().into_iter().collect();
     succeeded(each(&installed, |backend, say| install(&home, backend, say)))?;
-    if plan.fleet {
+    if plan.programs {
+        tools::require(fleet::TOOLS)?;
         fleet::build(false)?;
     }
     let built = built(plan, chosen, interrupted)?;
@@ -88,7 +90,53 @@ fn all(plan: &Plan, folder: &Path, chosen: &Chosen, interrupted: &AtomicBool) ->
     let servers = succeeded(each(&running, |backend, say| {
         started(&home, backend, folder, say)
     }))?;
-    tests(plan, built, &servers, chosen, interrupted)
+    let (in_fleet, others): (Vec<_>, Vec<_>) = built
+        .into_iter()
+        .partition(|(package, target, _)| plan.in_fleet.contains(&(package.clone(), target.clone())));
+    let mut results = Results::default();
+    let of_servers = servers
+        .iter()
+        .map(|server| (server.backend().variable(), server.address()))
+        .collect();
+    run_programs(plan, others, of_servers, chosen, interrupted, &mut results)?;
+    drop(servers);
+    if !in_fleet.is_empty() {
+        let fleet = TestFleet::start(&home, &folder.join("fleet"), interrupted)?;
+        let of_fleet = vec![("MARQUEE_TEST_FLEET", fleet.places.clone())];
+        run_programs(plan, in_fleet, of_fleet, chosen, interrupted, &mut results)?;
+        fleet.stop()?;
+    }
+    Ok(results)
+}
+
+/// The fleet that tests share.
+struct TestFleet {
+    fleet: Fleet,
+    /// The file that says where everything is.
+    places: String,
+}
+
+impl TestFleet {
+    fn start(home: &Home, folder: &Path, interrupted: &AtomicBool) -> Result<Self> {
+        let mut options = fleet::options(home.clone(), folder.to_owned(), Gateway::on_free_ports()?)?;
+        // Where a test listens when it wants to see traces.
+        let receiver = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        options.otlp = Some(format!("http://{receiver}"));
+        // Nobody waits for an encoder for as long as a user would.
+        let grace = (Some(Kind::VideoIngest), "RECONNECT_GRACE".into(), "6".into());
+        options.settings.push(grace);
+        let fleet = Fleet::start(options, interrupted, &mut |line| println!("  {line}"))?;
+        let places = folder.join("places.json");
+        std::fs::write(&places, fleet.places().to_string())?;
+        Ok(Self {
+            fleet,
+            places: places.display().to_string(),
+        })
+    }
+
+    fn stop(self) -> Result<()> {
+        Ok(self.fleet.stop()?)
+    }
 }
 
 /// All of it must be there.
@@ -135,14 +183,14 @@ struct ArtifactProfile {
 }
 
 /// Runs each program with the names of its cases, which cargo would give to all alike.
-fn tests(
+fn run_programs(
     plan: &Plan,
     built: Vec<(String, Target, Artifact)>,
-    servers: &[Server],
+    environment: Vec<(&'static str, String)>,
     chosen: &Chosen,
     interrupted: &AtomicBool,
-) -> Result<Results> {
-    let mut results = Results::default();
+    results: &mut Results,
+) -> Result<()> {
     for (package, target, artifact) in built {
         let Some(filters) = plan.runs.get(&(package.clone(), target)) else {
             continue;
@@ -158,9 +206,7 @@ fn tests(
         if !chosen.names() {
             test.args(filters);
         }
-        for server in servers {
-            test.env(server.backend().variable(), server.address());
-        }
+        test.envs(environment.iter().map(|(name, value)| (name, value)));
         let name = format!("{package} {}", artifact.target.name);
         println!(
             "\n+ {name}, ignored cases {}",
@@ -181,7 +227,7 @@ fn tests(
         }
         results.closing.push(format!("{name:34} {closing}"));
     }
-    Ok(results)
+    Ok(())
 }
 
 /// Builds all of them in one run of cargo.
@@ -288,6 +334,13 @@ fn conclude(results: &Results, took: Duration) -> Result<()> {
 fn keep_logs(folder: &Path) {
     let kept = target_dir().join("backends");
     let _ = std::fs::create_dir_all(&kept);
+    for service in Kind::ALL {
+        let log = folder.join("fleet/logs").join(format!("{}.log", service.name()));
+        let copy = kept.join(format!("{}.log", service.name()));
+        if std::fs::copy(log, &copy).is_ok() {
+            println!("the log of {}: {}", service.name(), copy.display());
+        }
+    }
     for backend in Backend::ALL {
         let log = folder.join(backend.name()).join("log");
         if std::fs::copy(log, kept.join(format!("{backend}.log"))).is_ok() {
