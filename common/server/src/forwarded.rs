@@ -57,7 +57,9 @@ pub(crate) fn request_id(proxies: &TrustedProxies, peer: SocketAddr, headers: &m
         return id.clone();
     }
     let mut digits = uuid::Uuid::encode_buffer();
-    let id = uuid::Uuid::new_v4().simple().encode_lower(&mut digits);
+    // `new_v4` asks the kernel each time; an id needs to be unique, not secret.
+    let id = uuid::Builder::from_random_bytes(rand::random()).into_uuid();
+    let id = id.simple().encode_lower(&mut digits);
     let id = HeaderValue::from_str(id).unwrap_or_else(|_| HeaderValue::from_static("-"));
     headers.insert(REQUEST_ID, id.clone());
     id

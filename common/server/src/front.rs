@@ -179,21 +179,21 @@ impl Front {
         let proxies = &self.0.proxies;
         // A socket whose peer is not known is closed already.
         let peer = connection.remote_addr.unwrap_or(NOBODY);
-        let id = forwarded::request_id(proxies, peer, request.headers_mut());
+        let mut id = forwarded::request_id(proxies, peer, request.headers_mut());
         let client = forwarded::client(proxies, peer, request.headers_mut());
         // Services, logs and limits see the client, not the proxy.
         request.extensions_mut().insert(TcpConnectInfo {
             local_addr: connection.local_addr,
             remote_addr: Some(client),
         });
-        let kind = self.kind(request, client, &id);
+        let kind = self.kind(request, client, &mut id);
         Answer { kind, id }
     }
 
-    fn kind(&self, request: Request<Incoming>, client: SocketAddr, id: &HeaderValue) -> Kind {
+    fn kind(&self, request: Request<Incoming>, client: SocketAddr, id: &mut HeaderValue) -> Kind {
         let grpc = speaks_grpc(request.headers());
         if self.0.starting && !answers_while_starting(request.uri().path()) {
-            let status = marquee_client::poll_for_request(id.clone(), || Starting.to_status());
+            let status = marquee_client::poll_for_request(id, || Starting.to_status());
             return Kind::Refused {
                 response: Some(match grpc || speaks_grpc_web(request.headers()) {
                     true => status.into_http(),
@@ -203,7 +203,7 @@ impl Front {
         }
         if grpc {
             return Kind::Grpc {
-                future: marquee_client::poll_for_request(id.clone(), || {
+                future: marquee_client::poll_for_request(id, || {
                     self.0.grpc.clone().call(request.map(tonic::body::Body::new))
                 }),
             };
@@ -352,7 +352,7 @@ impl Future for Answer {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let id = this.id;
-        let response = marquee_client::poll_for_request(id.clone(), || match this.kind.project() {
+        let response = marquee_client::poll_for_request(id, || match this.kind.project() {
             KindProjection::Grpc { future } => future.poll(cx).map_ok(|response| response.map(Content::Grpc)),
             KindProjection::Http { future } => future.poll(cx).map_ok(|response| response.map(Content::Http)),
             KindProjection::Refused { response } => {
@@ -389,7 +389,7 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        marquee_client::poll_for_request(this.id.clone(), || match &mut this.content {
+        marquee_client::poll_for_request(&mut this.id, || match &mut this.content {
             Content::Grpc(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
             Content::Http(body) => Pin::new(body).poll_frame(cx).map_err(Into::into),
         })
