@@ -10,7 +10,7 @@ mod audience;
 mod beacons;
 mod fixture;
 #[cfg(feature = "mongodb")]
-mod fleet;
+mod on_mongodb;
 mod kept;
 mod killed;
 mod summaries;
