@@ -98,6 +98,8 @@ impl ProcessArgs {
             trusted_proxies: self.grpc.trusted_proxies.clone(),
             drain_delay: Duration::from_secs(self.stopping.drain_delay),
             drain: self.drain(),
+            // Behind the gateway all services are one.
+            describes_fleet: true,
             ..Limits::default()
         }
     }

@@ -22,8 +22,10 @@ impl ClientContext for Quiet {
 /// A broker that cannot be reached is told once by [`Probe`](super::probe::Probe), and not by each client at each try.
 pub(super) fn log(level: RDKafkaLogLevel, facility: &str, text: &str) {
     let connection = matches!(facility, "FAIL" | "ERROR" | "MAXPOLL" | "REQTMOUT" | "SESSTMOUT");
+    // GETPID: a broker that has just started loads its coordinator. CONFWARN: a setting that we have chosen knowingly (ADR 0007).
+    let expected = matches!(facility, "GETPID" | "CONFWARN");
     match level {
-        _ if connection => tracing::debug!(target: "librdkafka", facility, "{text}"),
+        _ if connection || expected => tracing::debug!(target: "librdkafka", facility, "{text}"),
         RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
             tracing::error!(target: "librdkafka", facility, "{text}");
         }
