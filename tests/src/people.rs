@@ -13,6 +13,7 @@ use marquee_proto::search::v1::search_service_client::SearchServiceClient;
 use marquee_proto::subscriptions::v1::account_service_client::AccountServiceClient;
 use marquee_proto::subscriptions::v1::follow_service_client::FollowServiceClient;
 use marquee_proto::subscriptions::v1::membership_service_client::MembershipServiceClient;
+use marquee_proto::subscriptions::v1::payment_service_client::PaymentServiceClient;
 use marquee_proto::subscriptions::v1::reminder_service_client::ReminderServiceClient;
 use marquee_proto::subscriptions::v1::session_service_client::SessionServiceClient;
 use marquee_proto::subscriptions::v1::{Account, CreateAccountRequest, LoginRequest};
@@ -52,6 +53,8 @@ clients! {
     sessions: SessionServiceClient,
     /// Memberships.
     memberships: MembershipServiceClient,
+    /// Payments.
+    payments: PaymentServiceClient,
     /// Follows.
     follows: FollowServiceClient,
     /// Reminders.

@@ -3,6 +3,7 @@
 mod api;
 mod build;
 mod bus;
+mod fleet;
 mod folder;
 mod grpc;
 mod http;
@@ -19,6 +20,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use clap::ValueEnum as _;
 
 use crate::run::{cargo, check, target_dir};
 
@@ -37,6 +39,9 @@ pub(crate) struct Args {
     /// Numbers of publishers of `live`
     #[arg(long, value_delimiter = ',', default_values_t = [20, 60])]
     publishers: Vec<u32>,
+    /// What of `fleet`
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = fleet::Part::value_variants().to_vec())]
+    parts: Vec<fleet::Part>,
     /// Measure the dev build: to try the bench itself, its figures are of no worth
     #[arg(long)]
     dev: bool,
@@ -57,6 +62,8 @@ enum What {
     Grpc,
     /// The embedded bus and the document store
     Bus,
+    /// Six processes on real servers behind NGINX: delivery, fan-out, streams, writes, memory
+    Fleet,
     /// One after the other
     All,
 }
@@ -80,6 +87,7 @@ const BENCHES: &[(What, Bench)] = &[
     (What::Grpc, grpc::run),
     (What::Bus, bus::run),
     (What::Live, live::run),
+    (What::Fleet, fleet::run),
     (What::Build, build::run),
 ];
 

@@ -25,8 +25,10 @@ fn the_documented_references_are_what_the_code_says() {
     ] {
         let made = marquee(&["reference", page]);
         let written = std::fs::read_to_string(top.join(file)).unwrap();
+        // The services of the fleet come after it; tests/tests/reference.rs compares them.
+        let own = written.split("\n# The fleet\n").next().unwrap().trim_end();
         assert!(
-            String::from_utf8(made.stdout).unwrap() == written,
+            String::from_utf8(made.stdout).unwrap().trim_end() == own,
             "{file} is stale: run `cargo xtask docs`"
         );
     }

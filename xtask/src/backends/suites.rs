@@ -82,7 +82,6 @@ fn all(plan: &Plan, folder: &Path, chosen: &Chosen, interrupted: &AtomicBool) ->
     succeeded(each(&installed, |backend, say| install(&home, backend, say)))?;
     if plan.programs {
         tools::require(fleet::TOOLS)?;
-        fleet::build(false)?;
     }
     let built = built(plan, chosen, interrupted)?;
     std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -245,7 +244,17 @@ fn built(plan: &Plan, chosen: &Chosen, interrupted: &AtomicBool) -> Result<Vec<(
             Target::Test(name) => build.args(["--test", name]),
         };
     }
-    let features: Vec<_> = plan.features.iter().map(String::as_str).collect();
+    let mut features: BTreeSet<String> = plan.features.clone();
+    if plan.programs {
+        // Cargo builds a package's programs with its tests. In one go with the others, so that all of them share one set
+        // of features and what they depend on is compiled once.
+        build.args(["--package", "marquee", "--test", "cli", "--test", "binary"]);
+        for kind in Kind::ALL {
+            build.args(["--package", kind.program()]);
+            features.insert(format!("{}/fleet", kind.program()));
+        }
+    }
+    let features: Vec<_> = features.iter().map(String::as_str).collect();
     build
         .args(["--features", &features.join(",")])
         .args(&chosen.cargo);

@@ -14,6 +14,11 @@ impl Table {
         }
     }
 
+    /// The first row is the head.
+    pub(super) fn of(rows: Vec<Vec<String>>) -> Self {
+        Self { rows }
+    }
+
     pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.push(cells.to_vec());
     }
