@@ -25,11 +25,14 @@ pub(crate) fn run(args: Args) -> Result<()> {
         "clippy",
         "--workspace",
         "--all-targets",
+        "--all-features",
         "--quiet",
         "--",
         "--deny",
         "warnings",
     ]))?;
+    // The lean build of `cargo xtask up` has features of its own: none.
+    check(cargo().args(["check", "--package", "marquee", "--quiet"]))?;
     web::install()?;
     let buf = top().join("web/node_modules/.bin/buf");
     let buf = buf.to_string_lossy();

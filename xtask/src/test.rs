@@ -21,6 +21,7 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
     tools::require(&[
         &tools::CC,
+        &tools::CXX,
         &tools::NODE,
         &tools::NPM,
         &tools::FFMPEG,
@@ -35,8 +36,9 @@ pub(crate) fn run(args: Args) -> Result<()> {
     let mut test = cargo();
     test.args(["test", "--no-fail-fast"]);
     if args.options.is_empty() {
-        // The package `marquee` has tests of its binary, so that the binary is there for the journeys too.
-        test.arg("--workspace");
+        // The package `marquee` has tests of its binary, so that the binary is there for the journeys too. All features,
+        // as with `--backends` and in the lints: what they depend on is compiled once for all of them.
+        test.args(["--workspace", "--all-features"]);
     } else {
         check(cargo().args(["build", "--package", "marquee"]))?;
     }

@@ -49,6 +49,8 @@ pub(crate) fn run(options: &[String]) -> Result<()> {
 /// What the command line says beside the packages.
 #[derive(Default)]
 struct Chosen {
+    /// No package is named.
+    everything: bool,
     cargo: Vec<String>,
     harness: Vec<String>,
 }
@@ -66,6 +68,7 @@ impl Chosen {
                 _ => chosen.cargo.push(option.clone()),
             }
         }
+        chosen.everything = only.is_empty();
         Ok((only, chosen))
     }
 
@@ -233,31 +236,13 @@ fn run_programs(
 fn built(plan: &Plan, chosen: &Chosen, interrupted: &AtomicBool) -> Result<Vec<(String, Target, Artifact)>> {
     let mut build = cargo();
     build.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
-    let packages: BTreeSet<_> = plan.runs.keys().map(|(package, _)| package).collect();
-    for package in packages {
-        build.args(["--package", package]);
+    if chosen.everything {
+        // As `cargo xtask test` does it, so that one build serves both.
+        build.args(["--workspace", "--all-features"]);
+    } else {
+        select(&mut build, plan);
     }
-    let targets: BTreeSet<_> = plan.runs.keys().map(|(_, target)| target).collect();
-    for target in targets {
-        match target {
-            Target::Lib => build.arg("--lib"),
-            Target::Test(name) => build.args(["--test", name]),
-        };
-    }
-    let mut features: BTreeSet<String> = plan.features.clone();
-    if plan.programs {
-        // Cargo builds a package's programs with its tests. In one go with the others, so that all of them share one set
-        // of features and what they depend on is compiled once.
-        build.args(["--package", "marquee", "--test", "cli", "--test", "binary"]);
-        for kind in Kind::ALL {
-            build.args(["--package", kind.program()]);
-            features.insert(format!("{}/fleet", kind.program()));
-        }
-    }
-    let features: Vec<_> = features.iter().map(String::as_str).collect();
-    build
-        .args(["--features", &features.join(",")])
-        .args(&chosen.cargo);
+    build.args(&chosen.cargo);
     let line = describe(&build);
     println!("+ {line}");
     let mut messages = Vec::new();
@@ -285,6 +270,32 @@ fn built(plan: &Plan, chosen: &Chosen, interrupted: &AtomicBool) -> Result<Vec<(
         }
     }
     Ok(built)
+}
+
+/// Just what the plan needs.
+fn select(build: &mut Command, plan: &Plan) {
+    let packages: BTreeSet<_> = plan.runs.keys().map(|(package, _)| package).collect();
+    for package in packages {
+        build.args(["--package", package]);
+    }
+    let targets: BTreeSet<_> = plan.runs.keys().map(|(_, target)| target).collect();
+    for target in targets {
+        match target {
+            Target::Lib => build.arg("--lib"),
+            Target::Test(name) => build.args(["--test", name]),
+        };
+    }
+    let mut features: BTreeSet<String> = plan.features.clone();
+    if plan.programs {
+        // Cargo builds a package's programs with its tests.
+        build.args(["--package", "marquee", "--test", "cli", "--test", "binary"]);
+        for kind in Kind::ALL {
+            build.args(["--package", kind.program()]);
+            features.insert(format!("{}/fleet", kind.program()));
+        }
+    }
+    let features: Vec<_> = features.iter().map(String::as_str).collect();
+    build.args(["--features", &features.join(",")]);
 }
 
 /// Runs it and hands over the lines of its output. Ends with it when we are interrupted.
