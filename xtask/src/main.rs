@@ -3,6 +3,7 @@
 
 mod backends;
 mod bench;
+mod chaos;
 mod docs;
 mod fleet;
 mod lint;
@@ -34,6 +35,8 @@ enum Command {
     Backends(backends::Args),
     /// Run every test: units, suites, browser pages, and the journey with stock ffmpeg and Chromium
     Test(test::Args),
+    /// Kill the parts of a fleet under load, and check that nothing is lost or done twice
+    Chaos(chaos::Args),
     /// Formatting, clippy, proto lint and breaking check, house rules
     Lint(lint::Args),
     /// Write the pages of docs/ that are made from the code
@@ -58,6 +61,7 @@ fn run(command: Command) -> Result<()> {
         Command::Fleet(args) => fleet::run(args),
         Command::Backends(args) => backends::run(args),
         Command::Test(args) => test::run(args),
+        Command::Chaos(args) => chaos::run(args),
         Command::Lint(args) => lint::run(args),
         Command::Docs => docs::run(),
         Command::Bench(args) => bench::run(args),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::{Error, probe};
 
@@ -194,17 +194,20 @@ impl Process {
         }
     }
 
-    /// Kills it as `kill -9` does and waits until it is gone.
+    /// Kills it as `kill -9` does, with what it has started itself, and waits until it is gone: the workers of an NGINX whose
+    /// master is killed would go on and keep its ports.
     ///
     /// # Errors
     /// When it cannot be killed.
     pub fn kill(&mut self) -> Result<(), Error> {
         if let Some(mut child) = self.child.take() {
-            let gone = child.kill().and_then(|()| child.wait());
-            gone.map_err(|source| Error::Signal {
+            let failed = |source| Error::Signal {
                 name: self.name.to_owned(),
                 source,
-            })?;
+            };
+            kill_group(&child);
+            child.kill().map_err(failed)?;
+            child.wait().map_err(failed)?;
         }
         Ok(())
     }
@@ -242,7 +245,7 @@ impl Process {
     /// # Errors
     /// When it cannot be signalled.
     pub fn pause(&self) -> Result<(), Error> {
-        self.signal(Signal::STOP)
+        self.signal_group(Signal::STOP)
     }
 
     /// Lets it go on.
@@ -250,14 +253,22 @@ impl Process {
     /// # Errors
     /// When it cannot be signalled.
     pub fn resume(&self) -> Result<(), Error> {
-        self.signal(Signal::CONT)
+        self.signal_group(Signal::CONT)
     }
 
     fn signal(&self, signal: Signal) -> Result<(), Error> {
+        self.send(signal, kill_process)
+    }
+
+    fn signal_group(&self, signal: Signal) -> Result<(), Error> {
+        self.send(signal, kill_process_group)
+    }
+
+    fn send(&self, signal: Signal, send: fn(Pid, Signal) -> rustix::io::Result<()>) -> Result<(), Error> {
         let Some(pid) = self.pid().and_then(|pid| Pid::from_raw(pid.cast_signed())) else {
             return Ok(());
         };
-        kill_process(pid, signal).map_err(|error| Error::Signal {
+        send(pid, signal).map_err(|error| Error::Signal {
             name: self.name.to_owned(),
             source: error.into(),
         })
@@ -278,10 +289,19 @@ impl Process {
     }
 }
 
+/// Each is started as the leader of a group of its own.
+fn kill_group(child: &Child) {
+    if let Some(group) = Pid::from_raw(child.id().cast_signed()) {
+        // Gone already, then.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             // Whoever wanted to know has called `stop` or `kill`.
+            kill_group(&child);
             let _ = child.kill();
             let _ = child.wait();
         }

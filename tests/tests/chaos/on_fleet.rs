@@ -53,14 +53,21 @@ async fn each_part_is_killed_and_nothing_is_lost_or_done_twice() -> Result<()> {
         Ok(()) => {
             std::fs::remove_dir_all(&folder)?;
         }
-        Err(_) => println!("chaos: the logs are in {}", folder.display()),
+        Err(_) => {
+            std::fs::remove_dir_all(folder.join("programs"))?;
+            println!("chaos: the logs are in {}", folder.display());
+        }
     }
     outcome
 }
 
 fn start(folder: &Path) -> Result<Fleet> {
-    let programs = program("marquee-events")?;
-    let programs = programs.parent().context("no folder")?.to_owned();
+    let programs = folder.join("programs");
+    std::fs::create_dir_all(&programs)?;
+    // Copies, since what is started again must be what was killed, whatever is built meanwhile.
+    for name in Kind::ALL.map(Kind::program).into_iter().chain(["marquee"]) {
+        std::fs::copy(program(name)?, programs.join(name))?;
+    }
     std::fs::write(folder.join("pages/index.html"), "<title>Marquee</title>")?;
     let options = Options {
         folder: folder.to_owned(),
@@ -131,7 +138,7 @@ async fn run(folder: &Path, kills: usize, pauses: usize, seed: u64) -> Result<()
     }
     let playlists = Playlists::new(&place.pages);
     let air = Air {
-        program: program("marquee")?,
+        program: folder.join("programs/marquee"),
         film: PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../services/marquee/assets/demo.flv"),
         rtmp: place.rtmp.clone(),
         log: folder.join("logs/publishers.log"),
