@@ -99,11 +99,13 @@ pub(crate) fn settings(
             "SERVICE_SECRET",
             format!("file:{}", shared.folder.join("service-secret").display()),
         ),
-        ("SUBSCRIPTIONS_URL", address(Kind::Subscriptions)),
         // Only NGINX is in front of them.
         ("TRUSTED_PROXIES", "127.0.0.1/32".to_owned()),
         ("LOG_FORMAT", "json".to_owned()),
     ];
+    if kind != Kind::Subscriptions {
+        settings.push(("SUBSCRIPTIONS_URL", address(Kind::Subscriptions)));
+    }
     for peer in kind.calls() {
         let variable = match peer {
             Kind::Events => "EVENTS_URL",
