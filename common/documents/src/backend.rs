@@ -11,6 +11,16 @@ use crate::{Collection, Committed, Error, Etag, Query, Transaction};
 #[async_trait]
 pub(crate) trait Backend: Send + Sync + 'static {
     async fn get(&self, collection: Collection, id: &str) -> Result<Option<Raw>, Error>;
+    /// Those that there are, in any order.
+    async fn get_many(&self, collection: Collection, ids: Vec<String>) -> Result<Vec<(String, Raw)>, Error> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            if let Some(raw) = self.get(collection, &id).await? {
+                found.push((id, raw));
+            }
+        }
+        Ok(found)
+    }
     async fn query(&self, collection: Collection, query: Query) -> Result<RawPage, Error>;
     async fn explain(&self, collection: Collection, query: Query) -> Result<String, Error>;
     async fn count(&self, collection: Collection, query: Query) -> Result<u64, Error>;

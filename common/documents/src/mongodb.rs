@@ -38,11 +38,13 @@ use crate::page_token;
 use crate::request::Key;
 use crate::{Collection, Committed, Error, Etag, Query, Transaction};
 use committer::Committer;
-use failure::{OPERATION, within};
 use outbox::MongoOutbox;
 use plan::Prepared;
 use select::Range;
 use server::Server;
+
+/// Connections to a server at most, if the address does not say (`maxPoolSize`).
+const CONNECTIONS: u32 = 24;
 
 /// Where the database is.
 #[derive(Clone, PartialEq, Eq)]
@@ -110,8 +112,9 @@ impl MongoDb {
         ));
         options.retry_writes = Some(true);
         options.retry_reads = Some(true);
+        let connections = *options.max_pool_size.get_or_insert(CONNECTIONS);
         let client = Client::with_options(options).map_err(Error::other)?;
-        let server = Server::new(client.database(&settings.database), collections);
+        let server = Server::new(client.database(&settings.database), collections, connections);
         Ok(Self {
             committer: Committer::begin(server.clone()),
             outbox: Arc::new(MongoOutbox::new(server.clone())),
@@ -140,28 +143,28 @@ impl MongoDb {
         limit: usize,
     ) -> Result<Vec<Document>, Error> {
         let documents = self.documents(collection);
-        let mut find = documents
-            .find(range.filter())
-            .hint(Hint::Keys(range.keys.clone()))
-            .sort(range.sort.clone())
-            .limit(i64::try_from(limit).unwrap_or(i64::MAX))
-            .batch_size(u32::try_from(limit + 1).unwrap_or(u32::MAX));
-        if let Some(min) = &range.min {
-            find = find.min(min.clone());
-        }
-        if let Some(max) = &range.max {
-            find = find.max(max.clone());
-        }
-        let found = tokio::time::timeout(OPERATION, async { find.await?.try_collect().await });
-        match found.await {
-            Ok(Ok(found)) => Ok(found),
-            // Nothing lies between them.
-            Ok(Err(error)) if failure::code(&error) == Some(MIN_NOT_BELOW_MAX) => Ok(Vec::new()),
-            Ok(Err(error)) => Err(failure::Failure::of(&error).into()),
-            Err(_) => Err(Error::Unavailable(
-                "mongodb: the query was not answered".to_owned(),
-            )),
-        }
+        let range = range.clone();
+        let found = async move {
+            let mut find = documents
+                .find(range.filter())
+                .hint(Hint::Keys(range.keys))
+                .sort(range.sort)
+                .limit(i64::try_from(limit).unwrap_or(i64::MAX))
+                .batch_size(u32::try_from(limit + 1).unwrap_or(u32::MAX));
+            if let Some(min) = range.min {
+                find = find.min(min);
+            }
+            if let Some(max) = range.max {
+                find = find.max(max);
+            }
+            let found = async { find.await?.try_collect().await };
+            match found.await {
+                // Nothing lies between them.
+                Err(error) if failure::code(&error) == Some(MIN_NOT_BELOW_MAX) => Ok(Vec::new()),
+                found => found,
+            }
+        };
+        Ok(self.server.ask(found).await?)
     }
 }
 
@@ -194,10 +197,29 @@ impl Backend for MongoDb {
         self.known(collection.name).await?;
         let _timing = timing("get", collection.name);
         let documents = self.documents(collection);
-        let found = within(OPERATION, async { documents.find_one(doc! { "_id": id }).await }).await?;
+        let id = doc! { "_id": id };
+        let found = self
+            .server
+            .ask(async move { documents.find_one(id).await })
+            .await?;
         found
             .map(|document| Ok(decoded(collection, document)?.0))
             .transpose()
+    }
+
+    async fn get_many(&self, collection: Collection, ids: Vec<String>) -> Result<Vec<(String, Raw)>, Error> {
+        self.known(collection.name).await?;
+        let _timing = timing("get_many", collection.name);
+        let documents = self.documents(collection);
+        let find = async move {
+            let found = documents.find(doc! { "_id": { "$in": ids } }).await?;
+            found.try_collect::<Vec<_>>().await
+        };
+        let found = self.server.ask(find).await?;
+        found
+            .into_iter()
+            .map(|document| decoded(collection, document).map(|(raw, id, _)| (id, raw)))
+            .collect()
     }
 
     async fn query(&self, collection: Collection, query: Query) -> Result<RawPage, Error> {
@@ -234,10 +256,11 @@ impl Backend for MongoDb {
         find.extend(range.min.map(|min| ("min".to_owned(), Bson::Document(min))));
         find.extend(range.max.map(|max| ("max".to_owned(), Bson::Document(max))));
         let command = doc! { "explain": find, "verbosity": "executionStats" };
-        let plan = within(OPERATION, async {
-            self.server.database.run_command(command).await
-        })
-        .await?;
+        let explain = self.server.database.clone();
+        let plan = self
+            .server
+            .ask(async move { explain.run_command(command).await })
+            .await?;
         Ok(plan.to_string())
     }
 
@@ -246,20 +269,24 @@ impl Backend for MongoDb {
         self.known(collection.name).await?;
         let _timing = timing("count", collection.name);
         let documents = self.documents(collection);
-        let counted = within(OPERATION, async {
+        let counted = async move {
             documents
                 .count_documents(range.matching())
-                .hint(Hint::Keys(range.keys.clone()))
+                .hint(Hint::Keys(range.keys))
                 .await
-        });
-        Ok(counted.await?)
+        };
+        Ok(self.server.ask(counted).await?)
     }
 
     async fn counter(&self, name: &str) -> Result<i64, Error> {
         self.server.declared().await?;
         let _timing = timing("counter", "");
         let counters = self.server.database.collection::<Document>(schema::COUNTERS);
-        let found = within(OPERATION, async { counters.find_one(doc! { "_id": name }).await }).await?;
+        let name = name.to_owned();
+        let found = self
+            .server
+            .ask(async move { counters.find_one(doc! { "_id": name }).await })
+            .await?;
         Ok(found.and_then(|found| found.get_i64("value").ok()).unwrap_or(0))
     }
 
@@ -271,6 +298,7 @@ impl Backend for MongoDb {
         let _timing = timing("commit", transaction.collection());
         let prepared = Prepared::of(transaction)?;
         if prepared.ops.is_empty() || prepared.single {
+            let _place = self.server.place().await?;
             single::commit(&self.server, prepared).await
         } else {
             self.committer.commit(prepared).await
@@ -282,7 +310,10 @@ impl Backend for MongoDb {
         let _timing = timing("replay", "");
         let requests = self.server.database.collection::<Document>(schema::REQUESTS);
         let id = plan::request_id(key);
-        let found = within(OPERATION, async { requests.find_one(doc! { "_id": id }).await }).await?;
+        let found = self
+            .server
+            .ask(async move { requests.find_one(doc! { "_id": id }).await })
+            .await?;
         let Some(found) = found.filter(|row| !server::is_old(row)) else {
             return Ok(None);
         };

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,6 +60,12 @@ impl Store {
             .await?
             .map(typed)
             .transpose()
+    }
+
+    /// The documents of these ids that there are, by their ids; asked for in one go.
+    pub async fn get_many<T: Document>(&self, ids: Vec<String>) -> Result<HashMap<String, Stored<T>>, Error> {
+        let found = self.backend.get_many(Collection::of::<T>(), ids).await?;
+        found.into_iter().map(|(id, raw)| Ok((id, typed(raw)?))).collect()
     }
 
     /// A page of documents.

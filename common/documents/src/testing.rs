@@ -53,6 +53,7 @@ macro_rules! suite {
             pages_go_through_missing_values_both_ways,
             a_page_token_of_another_query_is_refused,
             a_count_is_of_all_pages,
+            of_many_ids_those_that_are_there_are_found,
             a_read_after_a_write_sees_it
         );
         $crate::suite!(@in sharing, $fixture, [$($why)?]:

@@ -16,6 +16,7 @@ use crate::query::Bound;
 use crate::{Collection, Error, Query};
 
 /// What a query comes to.
+#[derive(Clone)]
 pub(super) struct Range {
     pub(super) keys: Document,
     pub(super) min: Option<Document>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mongodb::Database;
 use mongodb::bson::{Bson, DateTime, Document, doc};
 use parking_lot::Mutex;
-use tokio::sync::{OnceCell, watch};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::failure::{Failure, OPERATION, within};
@@ -19,6 +19,8 @@ const DECLARING: Duration = Duration::from_secs(8);
 const REFUSED: Duration = Duration::from_secs(5);
 /// A transaction that nobody has gone on with for so long is of a process that is dead, or that stands still.
 const ABANDONED: Duration = Duration::from_secs(3);
+/// Connections that callers leave to the commits of groups, the outbox and the look whether the server is there.
+const OWN: u32 = 8;
 /// Before the name that processes of the project tell the server.
 const APPLICATION: &str = "marquee-";
 
@@ -27,6 +29,8 @@ pub(super) struct Server {
     collections: Vec<Collection>,
     declared: OnceCell<()>,
     refused: Mutex<Option<(Instant, Error)>>,
+    /// Connections that callers may have; see [`ask`](Self::ask).
+    places: Arc<Semaphore>,
     /// Counts commits that publish.
     publishes: watch::Sender<u64>,
     /// When abandoned transactions were last looked for.
@@ -39,8 +43,11 @@ pub(super) fn application(database: &str) -> String {
 }
 
 impl Server {
-    pub(super) fn new(database: Database, collections: &[Collection]) -> Arc<Self> {
+    /// `connections`: the most that the driver has.
+    pub(super) fn new(database: Database, collections: &[Collection], connections: u32) -> Arc<Self> {
+        let places = connections.saturating_sub(OWN).max(1);
         Arc::new(Self {
+            places: Arc::new(Semaphore::new(usize::try_from(places).unwrap_or(1))),
             database,
             collections: collections.to_vec(),
             declared: OnceCell::new(),
@@ -76,6 +83,38 @@ impl Server {
                 "mongodb: the indexes are still being made".to_owned(),
             )),
         }
+    }
+
+    /// A place among those that have a connection.
+    pub(super) async fn place(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        match tokio::time::timeout(OPERATION, self.places.clone().acquire_owned()).await {
+            Ok(Ok(place)) => Ok(place),
+            Ok(Err(_)) | Err(_) => Err(Failure::Again {
+                why: format!("no connection was free within {} s", OPERATION.as_secs()),
+                conflict: false,
+            }),
+        }
+    }
+
+    /// What a caller asks, who may go away any moment. Callers wait here for a connection, not in the driver's queue: that
+    /// lets one waiter go for each that comes, whether it still waits or not, so that after a few hundred have left
+    /// together (their streams ended) those who come next all wait too long, for ever. For the same reason an answer is
+    /// waited for, for its 5 s at most, when the caller has left.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        operation: impl Future<Output = mongodb::error::Result<T>> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let place = self.place().await?;
+        let asking = tokio::spawn(async move {
+            let _place = place;
+            within(OPERATION, operation).await
+        });
+        asking.await.unwrap_or_else(|error| {
+            Err(Failure::Again {
+                why: error.to_string(),
+                conflict: false,
+            })
+        })
     }
 
     pub(super) async fn ping(&self) -> Result<(), Failure> {

@@ -257,6 +257,22 @@ pub async fn a_count_is_of_all_pages<F: Fixture>() {
     assert_eq!(store.count::<Show>(Query::all()).await.unwrap(), 5);
 }
 
+pub async fn of_many_ids_those_that_are_there_are_found<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    insert(&store, &show("a", 1)).await;
+    insert(&store, &show("b", 2)).await;
+    let ids = ["b", "missing", "a", "b"].map(ToOwned::to_owned);
+    let found = store.get_many::<Show>(ids.to_vec()).await.unwrap();
+    let mut shows: Vec<_> = found
+        .iter()
+        .map(|(id, stored)| (id.as_str(), &*stored.value))
+        .collect();
+    shows.sort_unstable_by_key(|(id, _)| *id);
+    assert_eq!(shows, [("a", &show("a", 1)), ("b", &show("b", 2))]);
+    assert!(store.get_many::<Show>(Vec::new()).await.unwrap().is_empty());
+}
+
 /// Many readers keep the document in whatever cache there is while it changes.
 pub async fn a_read_after_a_write_sees_it<F: Fixture>() {
     let fixture = F::start().await;

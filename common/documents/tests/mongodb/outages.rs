@@ -214,3 +214,27 @@ async fn what_a_dead_process_left_open_is_ended() {
     let late = session.commit_transaction().await;
     assert!(late.is_err(), "what was ended cannot be committed");
 }
+
+/// As when thousands of streams end together. Each of them is in the driver's queue or on a connection when it goes.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs mongodb"]
+async fn callers_that_leave_while_they_wait_hold_up_nobody() {
+    let database = Database::new();
+    let store = database.store().await;
+    store
+        .commit(Transaction::new().insert(&show("a", 1)).unwrap())
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        let mut readers = tokio::task::JoinSet::new();
+        for _ in 0..3_000 {
+            let store = store.clone();
+            readers.spawn(async move { store.query::<Show>(Query::all()).await.map(drop) });
+        }
+        // Some have an answer, all others wait.
+        readers.join_next().await;
+        readers.shutdown().await;
+    }
+    assert!(store.get::<Show>("a").await.unwrap().is_some());
+    assert_eq!(store.query::<Show>(Query::all()).await.unwrap().items.len(), 1);
+}

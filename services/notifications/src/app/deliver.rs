@@ -35,16 +35,25 @@ impl App {
         let mut transaction = Transaction::new();
         let mut told = Vec::new();
         let mut inboxes: BTreeMap<&str, (Option<Stored<Inbox>>, Inbox)> = BTreeMap::new();
+        let names = accounts
+            .iter()
+            .map(|account| name(account, content.kind, &content.occurrence));
+        let known = self
+            .store
+            .documents
+            .get_many::<Notification>(names.collect())
+            .await?;
+        let mut stored = self.store.documents.get_many::<Inbox>(accounts.to_vec()).await?;
         for account in accounts {
             // An account that is here twice is told once.
             if inboxes.contains_key(account.as_str()) {
                 continue;
             }
             let name = name(account, content.kind, &content.occurrence);
-            if self.store.get::<Notification>(&name).await?.is_some() {
+            if known.contains_key(&name) {
                 continue;
             }
-            let stored = self.store.get::<Inbox>(account).await?;
+            let stored = stored.remove(account);
             let mut inbox = stored
                 .as_ref()
                 .map_or_else(|| Inbox::empty(account), |inbox| (*inbox.value).clone());
