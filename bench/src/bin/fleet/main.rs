@@ -19,9 +19,9 @@ mod report;
 mod streams;
 mod writes;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use memory::Memory;
 use places::Places;
@@ -38,6 +38,7 @@ async fn main() -> Result<()> {
     let places = Places::read(places)?;
     let mut memory = Memory::idle(&places).await?;
     for what in what {
+        settle(&places).await?;
         eprintln!("measuring {what}");
         let sampling = memory.sample(what);
         let measured = tokio::time::timeout(LIMIT, measure(what, &places)).await;
@@ -47,6 +48,22 @@ async fn main() -> Result<()> {
         }
     }
     memory.table().print()
+}
+
+/// Waits until the notifications service is done with what the measurement before has left to it.
+async fn settle(places: &Places) -> Result<()> {
+    let database = places.database("notifications").await?;
+    let fanouts = database.collection::<mongodb::bson::Document>("fanouts");
+    let began = Instant::now();
+    while fanouts.estimated_document_count().await? > 0 {
+        ensure!(began.elapsed() < LIMIT, "fan-outs are left after {LIMIT:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    eprintln!(
+        "the fan-outs of before took {:.1} s more",
+        began.elapsed().as_secs_f64()
+    );
+    Ok(())
 }
 
 async fn measure(what: &str, places: &Places) -> Result<Vec<report::Table>> {

@@ -72,9 +72,11 @@ pub(crate) async fn measure(places: &Places) -> Result<Vec<Table>> {
     let acknowledged = Instant::now();
     let (mut from_row, mut from_answer) = (Delays::default(), Delays::default());
     let (mut first, mut last) = (Timestamp::MAX, Timestamp::MIN);
+    let mut open = Vec::with_capacity(STREAMS);
     let all = async {
         while let Some(received) = readers.join_next().await {
-            let (received, _open) = received??;
+            let (received, stream) = received??;
+            open.push(stream);
             from_row.add(received.at.duration_since(received.made).unsigned_abs());
             from_answer.add(received.instant.saturating_duration_since(acknowledged));
             (first, last) = (first.min(received.made), last.max(received.made));
