@@ -33,6 +33,7 @@ macro_rules! suite {
             what_was_not_committed_comes_again,
             seeking_replays_from_the_offset,
             a_group_says_where_it_goes_on,
+            what_is_committed_is_known_while_the_member_goes_on,
             a_new_owner_may_begin_elsewhere_than_the_group_committed,
             what_expired_is_gone_and_a_group_goes_on_at_the_earliest,
             everything_of_a_long_backlog_comes_in_order_to_a_reader_who_stops_now_and_then,

@@ -19,8 +19,6 @@ pub(super) struct Events {
     pub(super) count: AtomicU64,
     pub(super) leaving: AtomicBool,
     pub(super) rebalances: Mutex<VecDeque<Rebalance>>,
-    /// The answer to the commit that is under way.
-    pub(super) committed: Mutex<Option<Result<(), KafkaError>>>,
     /// Where partitions end.
     pub(super) ends: Mutex<Option<HashMap<(String, i32), u64>>>,
 }
@@ -94,7 +92,9 @@ impl ConsumerContext for Events {
 
     fn commit_callback(&self, result: KafkaResult<()>, _: &TopicPartitionList) {
         self.happened();
-        *self.committed.lock() = Some(result);
+        if let Err(error) = result {
+            tracing::debug!(%error, "cannot commit, trying again");
+        }
     }
 }
 

@@ -36,6 +36,9 @@ const TICK: Duration = Duration::from_millis(500);
 
 const SEEK: Duration = Duration::from_secs(5);
 
+/// What the member committed goes to the server so often.
+const COMMIT_EVERY: Duration = Duration::from_millis(100);
+
 /// The last commits of partitions that go are tried for so long, so often.
 const COMMIT: Duration = Duration::from_secs(3);
 const COMMIT_AGAIN: Duration = Duration::from_millis(20);
@@ -67,8 +70,9 @@ struct Poller {
     topics: HashMap<String, Arc<str>>,
     /// The rebalance under way: the news that tells the member, and when it is done without its answer.
     asked: Option<Asked>,
-    committing: Option<Vec<(TopicPartition, u64)>>,
-    /// No commit before; after one that failed.
+    /// What the consumer commits by itself, and commits again until the server has it.
+    stored: HashMap<TopicPartition, u64>,
+    /// No commit before; after one that was refused.
     commit_after: Instant,
 }
 
@@ -95,7 +99,10 @@ pub(super) fn start(
             "heartbeat.interval.ms",
             (session / 20).clamp(100, 3_000).to_string(),
         )
-        .set("enable.auto.commit", "false")
+        // Of what is stored, which is what the member committed. An answer to a commit of one's own that is not waited for
+        // never comes: the binding asks for none.
+        .set("enable.auto.commit", "true")
+        .set("auto.commit.interval.ms", COMMIT_EVERY.as_millis().to_string())
         .set("enable.auto.offset.store", "false")
         // A new group begins at the earliest record, and so does one whose place is no longer kept.
         .set("auto.offset.reset", "earliest")
@@ -129,7 +136,7 @@ pub(super) fn start(
         prefix: settings.prefix.clone(),
         topics,
         asked: None,
-        committing: None,
+        stored: HashMap::new(),
         commit_after: Instant::now(),
     };
     let (leaving, left) = oneshot::channel();
@@ -298,6 +305,7 @@ impl Poller {
                 if !lost {
                     self.commit_now(Some(&ours));
                 }
+                self.stored.retain(|partition, _| !ours.contains(partition));
                 self.shared.state.lock().group.forget(&ours);
                 report(self.consumer.incremental_unassign(&partitions), "unassign");
             }
@@ -365,35 +373,38 @@ impl Poller {
         }
     }
 
-    /// Sends what was committed since, one request at a time.
+    /// Hands over what was committed since.
     fn commit(&mut self) {
-        if self.committing.is_some() {
-            let Some(answer) = self.consumer.context().committed.lock().take() else {
-                return;
-            };
-            let sent = self.committing.take().unwrap_or_default();
-            if let Err(error) = answer {
-                self.commit_failed(sent, &error);
-            }
-        }
         if Instant::now() < self.commit_after || !self.shared.state.lock().group.has_commits() {
             return;
         }
         let commits = self.shared.state.lock().group.take_commits(None);
-        match self.consumer.commit(&self.offsets(&commits), CommitMode::Async) {
-            Ok(()) => self.committing = Some(commits),
-            Err(error) => self.commit_failed(commits, &error),
+        let offsets = self.offsets(&commits);
+        // What was refused of some partitions is told in the list.
+        let outcome = self.consumer.store_offsets(&offsets);
+        for (partition, next) in commits {
+            let number = i32::try_from(partition.partition).unwrap_or(i32::MAX);
+            let place = offsets.find_partition(&self.full_name(&partition.topic), number);
+            let refused = place.and_then(|place| place.error().err());
+            match refused.or_else(|| outcome.as_ref().err().cloned()) {
+                None => {
+                    self.stored.insert(partition, next);
+                }
+                Some(error) => self.commit_refused(partition, next, &error),
+            }
         }
     }
 
     /// Commits and waits for the answer: of partitions that somebody else goes on with.
     fn commit_now(&mut self, only: Option<&[TopicPartition]>) {
         let mut commits = self.shared.state.lock().group.take_commits(only);
-        // One that is under way may fail yet.
-        for (partition, next) in self.committing.iter().flatten() {
-            let wanted = only.is_none_or(|only| only.contains(partition));
-            if wanted && !commits.iter().any(|(known, _)| known == partition) {
-                commits.push((partition.clone(), *next));
+        // Of what the consumer commits by itself, the last may not have arrived.
+        let stored = self
+            .stored
+            .extract_if(|partition, _| only.is_none_or(|only| only.contains(partition)));
+        for (partition, next) in stored {
+            if !commits.iter().any(|(known, _)| *known == partition) {
+                commits.push((partition, next));
             }
         }
         if commits.is_empty() {
@@ -413,12 +424,10 @@ impl Poller {
         }
     }
 
-    fn commit_failed(&mut self, commits: Vec<(TopicPartition, u64)>, error: &KafkaError) {
+    /// The partition is not assigned yet, or no more.
+    fn commit_refused(&mut self, partition: TopicPartition, next: u64, error: &KafkaError) {
         tracing::debug!(group = self.group, %error, "cannot commit, trying again");
-        let mut state = self.shared.state.lock();
-        for (partition, next) in commits {
-            state.group.commit_failed(partition, next);
-        }
+        self.shared.state.lock().group.commit_failed(partition, next);
         self.commit_after = Instant::now() + TICK;
     }
 

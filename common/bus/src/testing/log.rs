@@ -1,6 +1,7 @@
 //! Cases about the log: order, durability, positions.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use marquee_proto::topic::Topic;
 
@@ -211,6 +212,29 @@ pub async fn a_group_says_where_it_goes_on<F: Fixture>() {
     subscription.close().await;
     assert_eq!(bus.committed("g", &topic).await.unwrap(), [None, Some(2)]);
     assert_eq!(bus.committed("another", &topic).await.unwrap(), [None, None]);
+}
+
+/// A member that is killed says nothing more: what it committed must be known by then, and not only the first of it.
+pub async fn what_is_committed_is_known_while_the_member_goes_on<F: Fixture>() {
+    let (fixture, topic) = declared::<F>(1).await;
+    let bus = fixture.bus();
+    let mut subscription = bus.subscribe("g", &[topic]).await.unwrap();
+    for round in 1..=5 {
+        bus.publish(vec![message(&topic, "k", &round.to_string())])
+            .await
+            .unwrap();
+        let record = collect(&mut *subscription, 1).await.remove(0);
+        subscription
+            .commit(&record.topic_partition(), record.offset + 1)
+            .await
+            .unwrap();
+        let known = async {
+            while bus.committed("g", &topic).await.unwrap() != [Some(round)] {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        soon("the commit is known", known).await;
+    }
 }
 
 pub async fn what_expired_is_gone_and_a_group_goes_on_at_the_earliest<F: Fixture>() {
