@@ -79,6 +79,11 @@ fn start(folder: &Path) -> Result<Fleet> {
         otlp: None,
         calls_per_second: 10_000,
         settings: vec![
+            (
+                None,
+                "LOG".into(),
+                std::env::var("MARQUEE_CHAOS_LOG").unwrap_or_else(|_| "info".into()),
+            ),
             // Nobody signs in again here: that is not what is tried.
             (
                 Some(Kind::Subscriptions),
