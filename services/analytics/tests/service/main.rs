@@ -9,8 +9,8 @@
 mod audience;
 mod beacons;
 mod fixture;
-#[cfg(feature = "mongodb")]
-mod on_mongodb;
 mod kept;
 mod killed;
+#[cfg(feature = "mongodb")]
+mod on_mongodb;
 mod summaries;
