@@ -78,22 +78,25 @@ impl Canary {
         let word = uuid()[..8].replace(char::is_numeric, "x");
         let title = format!("Canary {word}{}", &uuid()[..4]);
         let event = client.schedule(&self.creator, &self.channel, &title).await?;
-        let deadline = Instant::now() + limit;
-        let (mut told, mut found) = (false, false);
-        while Instant::now() < deadline {
-            if !told {
-                told = self.newest(client).await.contains(&event.name);
+        let begun = Instant::now();
+        let (mut told, mut found) = (None, None);
+        while begun.elapsed() < limit {
+            if told.is_none() && self.newest(client).await.contains(&event.name) {
+                told = Some(begun.elapsed());
             }
-            if !found {
-                found = search(client, &title).await.contains(&event.name);
+            if found.is_none() && search(client, &title).await.contains(&event.name) {
+                found = Some(begun.elapsed());
             }
-            if told && found {
-                return Ok(true);
+            if told.is_some() && found.is_some() {
+                break;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        println!("      the canary: told {told}, found {found}");
-        Ok(false)
+        println!(
+            "      {} was told after {told:?}, found after {found:?}",
+            event.name
+        );
+        Ok(told.is_some() && found.is_some())
     }
 
     async fn newest(&self, client: &Client) -> Vec<String> {

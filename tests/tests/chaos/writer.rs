@@ -112,10 +112,10 @@ impl Writer {
         match self.random.below(50) {
             0 => self.register(client).await,
             1 => self.join(client).await,
-            2..13 => self.follow(client).await,
-            13..17 => self.schedule(client).await,
-            17..29 => self.update(client).await,
-            29..36 => self.remind(client).await,
+            2..16 => self.follow(client).await,
+            16..18 => self.schedule(client).await,
+            18..28 => self.update(client).await,
+            28..36 => self.remind(client).await,
             _ => self.report(client, false).await,
         }
     }
