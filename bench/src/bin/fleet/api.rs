@@ -126,7 +126,6 @@ impl Person {
             update_mask: Some(prost_types::FieldMask {
                 paths: vec!["title".to_owned()],
             }),
-            ..UpdateEventRequest::default()
         };
         let answer = EventServiceClient::new(self.transport.clone())
             .update_event(self.request(update))

@@ -72,7 +72,7 @@ pub(crate) async fn measure(places: &Places) -> Result<Vec<Table>> {
                     let channel = channel.clone();
                     move || {
                         let (person, channel) = (person.clone(), channel.clone());
-                        async move { Ok(drop(person.event(&channel, "Owls").await?)) }
+                        async move { person.event(&channel, "Owls").await.map(drop) }
                     }
                 })
                 .await?,
