@@ -175,7 +175,7 @@ impl Collector {
 
     /// Whether it went out. What did not is lost: a collector that is down must not fill our memory.
     async fn send(&mut self, batch: &mut Vec<Record>) -> bool {
-        let spans: Vec<_> = batch.drain(..).map(|record| span_data(record)).collect();
+        let spans: Vec<_> = batch.drain(..).map(span_data).collect();
         let count = spans.len() as u64;
         let result = match timeout(EXPORT_TIMEOUT, self.sender.export(spans)).await {
             Ok(result) => result.map_err(|error| error.to_string()),
