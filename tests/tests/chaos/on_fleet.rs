@@ -34,16 +34,20 @@ const AUDIENCE_STREAMS: usize = 30;
 /// Streams on one connection; NGINX takes 128.
 const PER_CONNECTION: usize = 40;
 
-fn setting(name: &str, default: u64) -> u64 {
-    std::env::var(name).map_or(default, |value| value.parse().expect(name))
+fn setting(name: &str, default: u64) -> Result<u64> {
+    std::env::var(name).map_or(Ok(default), |value| {
+        value
+            .parse()
+            .with_context(|| format!("{name} is {value:?}, which is no number"))
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs fleet"]
+#[ignore = "needs programs"]
 async fn each_part_is_killed_and_nothing_is_lost_or_done_twice() -> Result<()> {
-    let kills = setting("MARQUEE_CHAOS_KILLS", Part::all().len() as u64) as usize;
-    let pauses = setting("MARQUEE_CHAOS_PAUSES", 0) as usize;
-    let seed = setting("MARQUEE_CHAOS_SEED", u64::from(std::process::id()));
+    let kills = setting("MARQUEE_CHAOS_KILLS", Part::all().len() as u64)? as usize;
+    let pauses = setting("MARQUEE_CHAOS_PAUSES", 0)? as usize;
+    let seed = setting("MARQUEE_CHAOS_SEED", u64::from(std::process::id()))?;
     println!("chaos: {kills} kills, {pauses} pauses, seed {seed}");
     // PostgreSQL is another user, who must get there: no folder of `tempfile`.
     let folder = std::env::temp_dir().join(format!("marquee-chaos-{}", std::process::id()));
@@ -261,7 +265,7 @@ fn text_of(under_load: Duration, seed: u64) -> String {
 impl Client {
     /// The same on a connection of its own, for every so many.
     pub(crate) async fn on(&self, place: &Ready, number: usize) -> Result<Self> {
-        if number % PER_CONNECTION != 0 {
+        if !number.is_multiple_of(PER_CONNECTION) {
             return Ok(self.clone());
         }
         Ok(Self {
@@ -307,7 +311,7 @@ async fn audience(
         let member = client
             .register(&format!("viewer{number}-{tag}@example.org"))
             .await?;
-        if number * INBOXES / VIEWERS % PER_CONNECTION == 0 {
+        if (number * INBOXES / VIEWERS).is_multiple_of(PER_CONNECTION) {
             connection = client.on(place, 0).await?;
         }
         // Several devices each.
