@@ -311,6 +311,34 @@ fn after_a_crash_the_journal_gives_back_the_same_state_and_playlist() {
     assert!(ends, "program date-times never go back");
 }
 
+/// Sound alone, with jumps, until pictures join that begin before it.
+#[test]
+fn program_date_times_never_go_back_when_the_tracks_change() {
+    let mut stage = Stage::default();
+    let sounds =
+        [9_703, 11_703, 0, 1_000, 2_000].map(|ms| Message::Frame(Frame::audio(ms, Bytes::from_static(&[0]))));
+    let pictures = [(32_001, false), (0, true)]
+        .map(|(ms, keyframe)| Message::Frame(Frame::video(ms, 0, keyframe, Bytes::from_static(&[0]))));
+    let mut messages = vec![
+        Message::Config(video_config()),
+        Message::Config(audio_config(&[0x11, 0x90])),
+    ];
+    messages.extend(sounds);
+    messages.extend([
+        pictures[0].clone(),
+        Message::Frame(Frame::audio(3_800, Bytes::from_static(&[0]))),
+        pictures[1].clone(),
+    ]);
+    stage.publish(&messages).unwrap();
+    stage.interrupt();
+    let times: Vec<_> = stage
+        .segments
+        .iter()
+        .map(|s| s.record.program_date_time)
+        .collect();
+    assert!(times.len() > 1 && times.is_sorted(), "{times:?}");
+}
+
 fn hostile_frame() -> impl Strategy<Value = (bool, u32, i32, bool, usize)> {
     let timestamp = prop_oneof![
         8 => 0u32..120_000,

@@ -328,14 +328,15 @@ impl Segmenter {
     }
 
     fn open(&mut self, start_us: i64, independent: bool, now: UtcMicros) {
-        let anchor = *self.program_anchor.get_or_insert_with(|| {
-            let earliest = self.state.program_end.unwrap_or(UtcMicros(i64::MIN));
-            now.max(earliest).0 - start_us
-        });
+        let earliest = self.state.program_end.unwrap_or(UtcMicros(i64::MIN)).0;
+        let anchor = self.program_anchor.unwrap_or(now.0 - start_us);
+        // Where tracks change, the new ones may begin before the old ones ended.
+        let program_start = start_us.saturating_add(anchor).max(earliest);
+        self.program_anchor = Some(program_start - start_us);
         self.part_start_us = start_us;
         self.open = Some(Open {
             start_us,
-            program_date_time: UtcMicros(start_us.saturating_add(anchor)),
+            program_date_time: UtcMicros(program_start),
             discontinuity: std::mem::take(&mut self.discontinuity),
             independent,
             parts: Vec::with_capacity(16),
