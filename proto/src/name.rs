@@ -125,6 +125,11 @@ resource!(
     RecordingName, "channels/{channel}/recordings/{recording}", "channels" => channel, "recordings" => recording
 );
 resource!(
+    /// One viewer of a broadcast.
+    PlaybackSessionName, "channels/{channel}/liveStreams/{live_stream}/playbackSessions/{playback_session}",
+    "channels" => channel, "liveStreams" => live_stream, "playbackSessions" => playback_session
+);
+resource!(
     /// An account.
     AccountName, "accounts/{account}", "accounts" => account
 );
@@ -139,6 +144,10 @@ resource!(
 resource!(
     /// A payment of an account.
     PaymentName, "accounts/{account}/payments/{payment}", "accounts" => account, "payments" => payment
+);
+resource!(
+    /// An account's place at a pay-per-view event.
+    TicketName, "accounts/{account}/tickets/{ticket}", "accounts" => account, "tickets" => ticket
 );
 resource!(
     /// A channel that an account follows.
@@ -172,6 +181,7 @@ parent!(LiveStreamName.channel -> ChannelName(channel));
 parent!(RecordingName.channel -> ChannelName(channel));
 parent!(MembershipName.account -> AccountName(account));
 parent!(PaymentName.account -> AccountName(account));
+parent!(TicketName.account -> AccountName(account));
 parent!(FollowName.account -> AccountName(account));
 parent!(ReminderName.account -> AccountName(account));
 parent!(NotificationName.account -> AccountName(account));

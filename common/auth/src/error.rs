@@ -16,6 +16,9 @@ pub enum Error {
     /// The token was never good here.
     #[error("the token is not valid: {0}")]
     TokenInvalid(&'static str),
+    /// The playback token was never good for that.
+    #[error("the playback token is not valid: {0}")]
+    PlaybackTokenInvalid(&'static str),
     /// The caller is known, and may not.
     #[error("permission denied: {0}")]
     PermissionDenied(String),
@@ -39,7 +42,10 @@ pub enum Error {
 impl ErrorExt for Error {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::TokenMissing | Self::TokenExpired | Self::TokenInvalid(_) => ErrorKind::Unauthenticated,
+            Self::TokenMissing
+            | Self::TokenExpired
+            | Self::TokenInvalid(_)
+            | Self::PlaybackTokenInvalid(_) => ErrorKind::Unauthenticated,
             Self::PermissionDenied(_) => ErrorKind::PermissionDenied,
             Self::InvalidName(invalid) => invalid.kind(),
             Self::UnknownMethod(_) => ErrorKind::Unimplemented,
@@ -53,6 +59,7 @@ impl ErrorExt for Error {
             Self::TokenMissing => "TOKEN_MISSING",
             Self::TokenExpired => "TOKEN_EXPIRED",
             Self::TokenInvalid(_) => "TOKEN_INVALID",
+            Self::PlaybackTokenInvalid(_) => "PLAYBACK_TOKEN_INVALID",
             Self::PermissionDenied(_) => "PERMISSION_DENIED",
             Self::InvalidName(invalid) => invalid.reason(),
             Self::UnknownMethod(_) => "UNKNOWN_METHOD",

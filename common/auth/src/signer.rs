@@ -1,7 +1,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
-use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 
 use crate::{Claims, Error, Jwk};
 
@@ -58,6 +58,10 @@ impl Signer {
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature.to_bytes(), &mut token);
         token
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Signature {
+        self.key.sign(message)
     }
 
     /// The public key.

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use marquee_proto::events::v1 as proto;
+use marquee_proto::subscriptions::v1::Money;
 use marquee_proto::time::to_proto;
 
 use crate::domain::channel::Channel;
@@ -46,6 +47,10 @@ pub(crate) fn event(event: &LiveEvent, now: Timestamp) -> proto::Event {
         create_time: Some(to_proto(event.create_time)),
         update_time: Some(to_proto(event.version.update_time())),
         etag: event.version.etag(),
+        price: details.price.as_ref().map(|price| Money {
+            currency: price.currency.clone(),
+            minor_units: price.minor_units,
+        }),
     }
 }
 
@@ -53,6 +58,8 @@ const fn visibility(visibility: Visibility) -> proto::Visibility {
     match visibility {
         Visibility::Public => proto::Visibility::Public,
         Visibility::Unlisted => proto::Visibility::Unlisted,
+        Visibility::Members => proto::Visibility::Members,
+        Visibility::PayPerView => proto::Visibility::PayPerView,
     }
 }
 

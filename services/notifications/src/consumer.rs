@@ -133,7 +133,10 @@ fn decode_event(event: &WireEvent, channel: &Channel) -> Result<Event, HandlerEr
         start: time(event.scheduled_start_time.as_ref(), "scheduled_start_time")?,
         state,
         live_since: None,
-        listed: event.visibility() == Visibility::Public,
+        listed: matches!(
+            event.visibility(),
+            Visibility::Public | Visibility::Members | Visibility::PayPerView
+        ),
         has_recording: !event.recording_path.is_empty(),
         update_time: time(event.update_time.as_ref(), "update_time")?,
     })

@@ -15,6 +15,7 @@ pub(crate) fn stream_key(key: &StreamKey) -> proto::StreamKey {
         revoked: key.revoked,
         create_time: Some(to_proto(key.create_time)),
         last_used_time: key.last_used_time.map(to_proto),
+        ..proto::StreamKey::default()
     }
 }
 
@@ -54,6 +55,7 @@ fn figures(figures: &Figures) -> proto::LiveStreamFigures {
             figures.media_duration_ms,
         ))),
         bytes: signed(figures.bytes),
+        ..proto::LiveStreamFigures::default()
     }
 }
 

@@ -78,6 +78,7 @@ impl App {
             language: channel.profile.language.clone(),
             maturity_rating: String::new(),
             visibility: Visibility::Public,
+            price: None,
         };
         let mut event = LiveEvent::scheduled(
             format!("{}/events/{}", channel.name, stream.name.live_stream),

@@ -4,10 +4,10 @@ use jiff::Timestamp;
 use marquee_error::{Invalid, Violations};
 
 use super::attach::LONGEST;
-use super::event::{Details, Visibility};
+use super::event::{Details, Price, Visibility};
 use super::text;
 
-const VISIBILITIES: &str = "must be VISIBILITY_PUBLIC or VISIBILITY_UNLISTED";
+const VISIBILITIES: &str = "must be VISIBILITY_PUBLIC, _UNLISTED, _MEMBERS or _PAY_PER_VIEW";
 
 /// A moment in a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub(crate) struct Draft {
     pub(crate) maturity_rating: String,
     /// `None` when it is not set; the number when it is none that there is.
     pub(crate) visibility: Result<Option<Visibility>, i32>,
+    pub(crate) price: Option<Price>,
 }
 
 /// The fields that an update may name.
@@ -46,6 +47,7 @@ pub(crate) enum Field {
     Language,
     MaturityRating,
     Visibility,
+    Price,
 }
 
 impl Field {
@@ -59,6 +61,7 @@ impl Field {
         ("language", Self::Language),
         ("maturity_rating", Self::MaturityRating),
         ("visibility", Self::Visibility),
+        ("price", Self::Price),
     ];
 }
 
@@ -74,6 +77,7 @@ impl From<&Details> for Draft {
             language: details.language.clone(),
             maturity_rating: details.maturity_rating.clone(),
             visibility: Ok(Some(details.visibility)),
+            price: details.price.clone(),
         }
     }
 }
@@ -113,6 +117,7 @@ impl Draft {
         violations.check(self.visibility.is_ok(), "event.visibility", || {
             VISIBILITIES.to_owned()
         });
+        self.check_price(violations);
         Some(Details {
             title,
             description,
@@ -123,7 +128,24 @@ impl Draft {
             language,
             maturity_rating,
             visibility: self.visibility.ok()?.unwrap_or(Visibility::Public),
+            price: self.price.clone(),
         })
+    }
+
+    fn check_price(&self, violations: &mut Violations) {
+        let sold = self.visibility == Ok(Some(Visibility::PayPerView));
+        let good = match &self.price {
+            Some(price) => {
+                let is_code =
+                    price.currency.len() == 3 && price.currency.bytes().all(|b| b.is_ascii_uppercase());
+                sold && price.minor_units > 0 && is_code
+            }
+            None => !sold,
+        };
+        violations.check(good, "event.price", || {
+            "is required for VISIBILITY_PAY_PER_VIEW, more than 0 in an ISO 4217 currency, and for nothing else"
+                .to_owned()
+        });
     }
 
     /// The fields that are set; what an update without a mask changes.
@@ -138,6 +160,7 @@ impl Draft {
             Field::Language => !self.language.is_empty(),
             Field::MaturityRating => !self.maturity_rating.is_empty(),
             Field::Visibility => self.visibility != Ok(None),
+            Field::Price => self.price.is_some(),
         };
         Field::ALL
             .iter()
@@ -169,8 +192,20 @@ impl Draft {
             language: String::new(),
             maturity_rating: String::new(),
             visibility: Ok(Some(Visibility::Public)),
+            price: None,
         };
         self.lay_over(&mut merged, fields);
+        // A price and the visibility that it belongs to need not be named together.
+        match (
+            fields.contains(&Field::Visibility),
+            fields.contains(&Field::Price),
+        ) {
+            (true, false) if merged.visibility == Ok(Some(Visibility::PayPerView)) => {
+                merged.visibility = Ok(Some(Visibility::Members));
+            }
+            (false, true) if merged.price.is_some() => merged.visibility = Ok(Some(Visibility::PayPerView)),
+            _ => {}
+        }
         if !fields.contains(&Field::ScheduledStartTime) && matches!(merged.scheduled_end_time, Moment::At(_))
         {
             merged.scheduled_end_time = Moment::Unset;
@@ -197,7 +232,14 @@ impl Draft {
                 Field::Tags => merged.tags.clone_from(&self.tags),
                 Field::Language => merged.language.clone_from(&self.language),
                 Field::MaturityRating => merged.maturity_rating.clone_from(&self.maturity_rating),
-                Field::Visibility => merged.visibility = self.visibility,
+                Field::Visibility => {
+                    merged.visibility = self.visibility;
+                    // What is not sold any more has no price.
+                    if self.visibility != Ok(Some(Visibility::PayPerView)) {
+                        merged.price = None;
+                    }
+                }
+                Field::Price => merged.price.clone_from(&self.price),
             }
         }
     }
@@ -233,6 +275,7 @@ mod tests {
             language: "_".into(),
             maturity_rating: "m".repeat(21),
             visibility: Err(77),
+            price: None,
         };
         assert_eq!(
             wrong(&draft),
@@ -288,6 +331,47 @@ mod tests {
             let mut violations = Violations::default();
             ending.check_named(&fields, &mut violations);
             assert_eq!(violations.is_empty(), good, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_price_goes_with_pay_per_view_and_with_nothing_else() {
+        let price = |minor_units, currency: &str| {
+            Some(Price {
+                currency: currency.to_owned(),
+                minor_units,
+            })
+        };
+        let with = |visibility, price| Draft {
+            visibility: Ok(Some(visibility)),
+            price,
+            ..draft()
+        };
+        let sold = with(Visibility::PayPerView, price(500, "EUR"));
+        assert!(wrong(&sold).is_empty());
+        for refused in [
+            with(Visibility::PayPerView, None),
+            with(Visibility::PayPerView, price(0, "EUR")),
+            with(Visibility::PayPerView, price(-1, "EUR")),
+            with(Visibility::PayPerView, price(500, "eur")),
+            with(Visibility::PayPerView, price(500, "EURO")),
+            with(Visibility::Members, price(500, "EUR")),
+            with(Visibility::Public, price(500, "EUR")),
+        ] {
+            assert_eq!(wrong(&refused), ["event.price"], "{refused:?}");
+        }
+        // Named for itself, each is judged beside what the event has.
+        let details = sold.check(&mut Violations::default()).unwrap();
+        let free = with(Visibility::Public, None);
+        let freed = free.over(&details, &[Field::Visibility]).unwrap();
+        assert_eq!((freed.visibility, freed.price), (Visibility::Public, None));
+        let dearer = with(Visibility::Public, price(900, "EUR"));
+        let dearer = dearer.over(&details, &[Field::Price]).unwrap();
+        assert_eq!(dearer.price, price(900, "EUR"));
+        for fields in [&[Field::Visibility][..], &[Field::Price]] {
+            let mut violations = Violations::default();
+            sold.check_named(fields, &mut violations);
+            assert!(violations.finish().is_ok(), "{fields:?}");
         }
     }
 

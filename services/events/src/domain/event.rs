@@ -55,6 +55,18 @@ pub(crate) struct Details {
     pub(crate) language: String,
     pub(crate) maturity_rating: String,
     pub(crate) visibility: Visibility,
+    /// There when, and only when, it is pay per view.
+    #[serde(default)]
+    pub(crate) price: Option<Price>,
+}
+
+/// What a ticket costs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Price {
+    /// ISO 4217 code.
+    pub(crate) currency: String,
+    /// More than 0.
+    pub(crate) minor_units: i64,
 }
 
 /// The states of an event.
@@ -91,12 +103,16 @@ impl State {
     }
 }
 
-/// Who finds an event.
+/// Who finds an event, and who watches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Visibility {
     Public,
     Unlisted,
+    /// Found by all, watched by those with a membership.
+    Members,
+    /// Found by all, watched by those with a ticket.
+    PayPerView,
 }
 
 /// What happened to an event; what is published of it.
@@ -278,6 +294,7 @@ pub(crate) mod tests {
             language: "en".into(),
             maturity_rating: String::new(),
             visibility: Visibility::Public,
+            price: None,
         };
         LiveEvent::scheduled(
             format!("channels/c/events/{id}"),

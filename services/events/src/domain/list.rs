@@ -52,7 +52,7 @@ pub(crate) enum Viewer {
 impl Viewer {
     pub(crate) fn lists(&self, event: &LiveEvent) -> bool {
         match event.details.visibility {
-            Visibility::Public => true,
+            Visibility::Public | Visibility::Members | Visibility::PayPerView => true,
             Visibility::Unlisted => match self {
                 Self::Anonymous => false,
                 Self::Account(name) => *name == event.owner,

@@ -17,7 +17,7 @@ use super::decode;
 use crate::app::{App, EventUpdate, ListEvents, NewEvent};
 use crate::config::micros;
 use crate::domain::draft::{Draft, Field, Moment};
-use crate::domain::event::Visibility;
+use crate::domain::event::{Price, Visibility};
 use crate::error::Result;
 use crate::wire;
 
@@ -41,6 +41,8 @@ fn draft(event: proto::Event) -> Draft {
         Ok(proto::Visibility::Unspecified) => Ok(None),
         Ok(proto::Visibility::Public) => Ok(Some(Visibility::Public)),
         Ok(proto::Visibility::Unlisted) => Ok(Some(Visibility::Unlisted)),
+        Ok(proto::Visibility::Members) => Ok(Some(Visibility::Members)),
+        Ok(proto::Visibility::PayPerView) => Ok(Some(Visibility::PayPerView)),
         Err(_) => Err(event.visibility),
     };
     Draft {
@@ -53,6 +55,10 @@ fn draft(event: proto::Event) -> Draft {
         language: event.language,
         maturity_rating: event.maturity_rating,
         visibility,
+        price: event.price.map(|price| Price {
+            currency: price.currency,
+            minor_units: price.minor_units,
+        }),
     }
 }
 

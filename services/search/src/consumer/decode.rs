@@ -72,9 +72,15 @@ fn event(event: Event, channel: Option<Channel>, time: Timestamp) -> Result<Even
         EventState::Cancelled => State::Cancelled,
         EventState::Unspecified => return Err(format!("unknown state {}", event.state)),
     };
-    // A visibility that this version does not know is not public.
+    // A visibility that this version does not know is not listed.
     let visibility = Visibility::try_from(event.visibility);
-    let listed = matches!(visibility, Ok(Visibility::Unspecified | Visibility::Public));
+    let listed = match visibility {
+        Ok(Visibility::Unlisted) | Err(_) => false,
+        // What costs something has to be found to be bought.
+        Ok(Visibility::Unspecified | Visibility::Public | Visibility::Members | Visibility::PayPerView) => {
+            true
+        }
+    };
     let channel = match channel {
         Some(channel) if channel.name == name.channel().to_string() => self::channel(channel, time)?,
         Some(channel) => return Err(format!("an event of another channel than `{}`", channel.name)),
@@ -147,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn only_public_events_are_listed() {
+    fn only_events_that_everybody_may_find_are_listed() {
         let listed = |visibility: i32| {
             document(&updated(Event {
                 visibility,
@@ -157,6 +163,7 @@ mod tests {
             .is_listed()
         };
         assert!(listed(Visibility::Public.into()) && listed(Visibility::Unspecified.into()));
+        assert!(listed(Visibility::Members.into()) && listed(Visibility::PayPerView.into()));
         assert!(!listed(Visibility::Unlisted.into()));
         assert!(!listed(77), "a visibility of the future");
     }

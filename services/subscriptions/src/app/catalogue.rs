@@ -58,7 +58,7 @@ impl Catalogue {
 /// A visibility that this version does not know may be a narrower one: such an event is nobody's to be reminded of.
 fn judge(event: &Event, name: &EventName) -> Result<(), Error> {
     match Visibility::try_from(event.visibility) {
-        Ok(Visibility::Public | Visibility::Unlisted) => {}
+        Ok(Visibility::Public | Visibility::Unlisted | Visibility::Members | Visibility::PayPerView) => {}
         Ok(Visibility::Unspecified) | Err(_) => return Err(Error::not_found(Resource::Event, name)),
     }
     match EventState::try_from(event.state) {
@@ -104,7 +104,12 @@ mod tests {
     #[test]
     fn only_a_scheduled_event_can_be_waited_for() {
         let name = EventName::new("c", "e").unwrap();
-        for visibility in [Visibility::Public, Visibility::Unlisted] {
+        for visibility in [
+            Visibility::Public,
+            Visibility::Unlisted,
+            Visibility::Members,
+            Visibility::PayPerView,
+        ] {
             assert!(judge(&event(visibility.into(), EventState::Scheduled), &name).is_ok());
             for state in [
                 EventState::Live,

@@ -24,6 +24,8 @@ pub(crate) struct LiveStreams {
 #[tonic::async_trait]
 impl LiveStreamService for LiveStreams {
     type WatchLiveStreamStream = BoxStream<'static, Result<proto::WatchLiveStreamResponse, Status>>;
+    type WatchLiveStreamStatisticsStream =
+        BoxStream<'static, Result<proto::WatchLiveStreamStatisticsResponse, Status>>;
 
     async fn get_live_stream(
         &self,
@@ -74,6 +76,27 @@ impl LiveStreamService for LiveStreams {
         Ok(Response::new(proto::StopLiveStreamResponse {
             live_stream: Some(wire::live_stream(&stream)),
         }))
+    }
+
+    async fn watch_live_stream_statistics(
+        &self,
+        _request: Request<proto::WatchLiveStreamStatisticsRequest>,
+    ) -> Result<Response<Self::WatchLiveStreamStatisticsStream>, Status> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn get_publisher(
+        &self,
+        _request: Request<proto::GetPublisherRequest>,
+    ) -> Result<Response<proto::GetPublisherResponse>, Status> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
+    async fn disconnect_publisher(
+        &self,
+        _request: Request<proto::DisconnectPublisherRequest>,
+    ) -> Result<Response<proto::DisconnectPublisherResponse>, Status> {
+        Err(Status::unimplemented("not offered yet"))
     }
 }
 

@@ -37,6 +37,13 @@ impl StreamKeyService for StreamKeys {
         ))
     }
 
+    async fn update_stream_key(
+        &self,
+        _request: Request<proto::UpdateStreamKeyRequest>,
+    ) -> Result<Response<proto::UpdateStreamKeyResponse>, Status> {
+        Err(Status::unimplemented("not offered yet"))
+    }
+
     async fn rotate_stream_key(
         &self,
         request: Request<proto::RotateStreamKeyRequest>,
