@@ -11,13 +11,18 @@
 mod cloudevents;
 mod context;
 mod events;
+mod failures;
 mod group;
 mod member;
 mod poller;
 mod probe;
 mod producer;
 mod shared;
+mod thread;
 mod topics;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,8 +36,10 @@ use tokio_util::task::TaskTracker;
 
 use crate::measure::Publishing;
 use crate::{Error, EventBus, Outgoing, Subscription};
+use failures::Failures;
 use probe::Probe;
 use producer::Producer;
+use thread::Membership;
 use topics::Topics;
 
 /// Where Kafka is and how it is used. Begin with [`Settings::new`].
@@ -96,6 +103,8 @@ pub struct Kafka {
     producer: Arc<Producer>,
     topics: Topics,
     probe: Probe,
+    /// Of its subscriptions' consumers.
+    failures: Arc<Failures>,
     /// The threads of its subscriptions.
     members: TaskTracker,
 }
@@ -111,6 +120,7 @@ impl Kafka {
         Ok(Arc::new(Self {
             topics: Topics::new(settings.clone(), producer.clone()),
             probe: Probe::start(producer.clone())?,
+            failures: Arc::default(),
             producer,
             settings,
             members: TaskTracker::new(),
@@ -156,8 +166,8 @@ impl EventBus for Kafka {
         self.topics
             .check_known(topics.iter().map(|topic| topic.name))
             .await?;
-        let member = member::Member::join(&self.settings, group, topics, self.members.token())?;
-        Ok(Box::new(member))
+        let membership = Membership::new(&self.settings, group, topics, self.failures.place());
+        Ok(Box::new(member::Member::join(membership, self.members.token())?))
     }
 
     async fn start_offsets(&self, topic: &Topic) -> Result<Vec<u64>, Error> {
@@ -175,7 +185,8 @@ impl EventBus for Kafka {
     }
 
     fn ready(&self) -> Result<(), String> {
-        self.probe.state()
+        self.probe.state()?;
+        self.failures.state()
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Events {
     /// How often it told something; polling says "nothing" for that too.
     pub(super) count: AtomicU64,
     pub(super) leaving: AtomicBool,
+    /// The group has said which partitions are its own.
+    pub(super) joined: AtomicBool,
     pub(super) rebalances: Mutex<VecDeque<Rebalance>>,
     /// Where partitions end.
     pub(super) ends: Mutex<Option<HashMap<(String, i32), u64>>>,
@@ -71,6 +73,9 @@ impl ConsumerContext for Events {
     ) {
         self.happened();
         let assign = matches!(code, RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS);
+        if assign {
+            self.joined.store(true, Ordering::Relaxed);
+        }
         // At the end there is nobody to ask. With nothing to say, neither.
         if self.leaving.load(Ordering::Relaxed) || partitions.count() == 0 {
             let done = if assign {

@@ -91,6 +91,21 @@ impl Group {
         self.tell(News::Revoked(partitions))
     }
 
+    /// The consumer is gone, and its partitions with it: nothing of them can be committed any more.
+    pub(super) fn lost(&mut self) {
+        let slots = std::mem::take(&mut self.slots);
+        let untold = slots
+            .into_iter()
+            .filter(|(_, slot)| matches!(slot.stage, Stage::New | Stage::Read))
+            .map(|(partition, _)| partition);
+        let partitions: Vec<_> = untold.collect();
+        self.turns.clear();
+        self.commits.clear();
+        if !partitions.is_empty() {
+            self.tell(News::Revoked(partitions));
+        }
+    }
+
     fn tell(&mut self, news: News) -> u64 {
         self.last_news += 1;
         self.news.push_back((self.last_news, news));
@@ -398,6 +413,26 @@ mod tests {
         assert!(matches!(group.next(9), Some(Polled::Revoked(_))));
         assert!(!group.arrived(1, record(0, 1)));
         assert!(group.next(9).is_none());
+    }
+
+    #[test]
+    fn what_is_lost_is_told_once_and_cannot_be_committed() {
+        let mut group = reading();
+        group.arrived(1, record(0, 0));
+        group.revoked(vec![partition(1)]);
+        group.lost();
+        assert!(!group.commit(&partition(0), 1) && !group.commit(&partition(1), 1));
+        let told: Vec<_> = std::iter::from_fn(|| group.next(9)).collect();
+        assert!(
+            matches!(&told[..], [Polled::Revoked(first), Polled::Revoked(second)]
+                if *first == [partition(1)] && *second == [partition(0)]),
+            "{told:?}"
+        );
+        group.assigned(vec![partition(0)]);
+        assert!(matches!(group.next(9), Some(Polled::Assigned(_))));
+        group.polled();
+        group.begin(&partition(0));
+        assert!(group.arrived(1, record(0, 0)), "it begins anew");
     }
 
     #[test]

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use marquee_proto::topic::Topic;
 use tokio::sync::oneshot;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::Settings;
-use super::poller;
 use super::shared::Shared;
+use super::thread::Membership;
 use crate::{Error, Polled, Subscription, TopicPartition, measure};
 
 /// Leaving a group takes so long at most, for who waits for it.
@@ -24,16 +22,12 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn join(
-        settings: &Arc<Settings>,
-        group: &str,
-        topics: &[Topic],
-        token: TaskTrackerToken,
-    ) -> Result<Self, Error> {
-        let (shared, left) = poller::start(settings, group, topics, token)?;
+    pub(super) fn join(membership: Membership, token: TaskTrackerToken) -> Result<Self, Error> {
+        let group = membership.group.clone();
+        let (shared, left) = membership.start(token)?;
         Ok(Self {
             shared,
-            group: group.to_owned(),
+            group,
             left: Some(left),
         })
     }

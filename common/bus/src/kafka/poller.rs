@@ -1,25 +1,20 @@
-//! The thread that owns a subscription's consumer: it reads ahead, and does what may block.
+//! What a subscription's thread does with its consumer: it reads ahead, and does what may block.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use marquee_proto::topic::Topic;
-use parking_lot::Mutex;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer as _};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
-use tokio::sync::{Notify, oneshot};
-use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::cloudevents::{self, Raw};
 use super::events::{Events, Rebalance, report};
-use super::shared::{Shared, Wake};
-use super::{Settings, unavailable};
-use crate::{Error, Record, TopicPartition, measure};
+use super::shared::Shared;
+use super::thread::Membership;
+use crate::{Record, TopicPartition, measure};
 
 /// The member has so long to say where to begin, after it was told of new partitions.
 const BEGIN: Duration = Duration::from_secs(10);
@@ -35,9 +30,6 @@ const HAND_OVER: usize = 500;
 const TICK: Duration = Duration::from_millis(500);
 
 const SEEK: Duration = Duration::from_secs(5);
-
-/// What the member committed goes to the server so often.
-const COMMIT_EVERY: Duration = Duration::from_millis(100);
 
 /// The last commits of partitions that go are tried for so long, so often.
 const COMMIT: Duration = Duration::from_secs(3);
@@ -61,19 +53,21 @@ fn passes(error: &KafkaError) -> bool {
     )
 }
 
-struct Poller {
+/// One consumer, as long as it works.
+pub(super) struct Poller<'a> {
     consumer: BaseConsumer<Events>,
-    shared: Arc<Shared>,
-    group: String,
-    prefix: String,
-    /// By their names on the server.
-    topics: HashMap<String, Arc<str>>,
+    of: &'a Membership,
+    shared: &'a Shared,
     /// The rebalance under way: the news that tells the member, and when it is done without its answer.
     asked: Option<Asked>,
     /// What the consumer commits by itself, and commits again until the server has it.
     stored: HashMap<TopicPartition, u64>,
     /// No commit before; after one that was refused.
     commit_after: Instant,
+    /// Why the consumer is of no use any more.
+    failed: Option<String>,
+    /// It was given partitions, or told that there are none for it.
+    joined: bool,
 }
 
 struct Asked {
@@ -82,102 +76,50 @@ struct Asked {
     until: Instant,
 }
 
-pub(super) fn start(
-    settings: &Settings,
-    group: &str,
-    topics: &[Topic],
-    token: TaskTrackerToken,
-) -> Result<(Arc<Shared>, oneshot::Receiver<()>), Error> {
-    let session = settings.session_timeout.as_millis();
-    let mut consumer: BaseConsumer<Events> = settings
-        .client()
-        .set("group.id", format!("{}{group}", settings.prefix))
-        .set("partition.assignment.strategy", "cooperative-sticky")
-        .set("session.timeout.ms", session.to_string())
-        // Members hear of a rebalance by their next heartbeat.
-        .set(
-            "heartbeat.interval.ms",
-            (session / 20).clamp(100, 3_000).to_string(),
-        )
-        // Of what is stored, which is what the member committed. An answer to a commit of one's own that is not waited for
-        // never comes: the binding asks for none.
-        .set("enable.auto.commit", "true")
-        .set("auto.commit.interval.ms", COMMIT_EVERY.as_millis().to_string())
-        .set("enable.auto.offset.store", "false")
-        // A new group begins at the earliest record, and so does one whose place is no longer kept.
-        .set("auto.offset.reset", "earliest")
-        // A partition that is new or resumed waits for the fetch that is under way.
-        .set("fetch.wait.max.ms", "100")
-        .set("fetch.error.backoff.ms", "100")
-        .set("fetch.queue.backoff.ms", "20")
-        .set("max.partition.fetch.bytes", (1 << 20).to_string())
-        .set("queued.min.messages", "10000")
-        .set("queued.max.messages.kbytes", (16 << 10).to_string())
-        .set("statistics.interval.ms", "3000")
-        .create_with_context(Events::default())
-        .map_err(|error| unavailable(&error))?;
-    let shared = Arc::new(Shared {
-        state: Mutex::default(),
-        arrived: Notify::new(),
-        wake: Wake::default(),
-    });
-    let wake = shared.clone();
-    consumer.set_nonempty_callback(move || wake.wake.wake());
-    let topics: HashMap<String, Arc<str>> = topics
-        .iter()
-        .map(|topic| (format!("{}{}", settings.prefix, topic.name), topic.name.into()))
-        .collect();
-    let names: Vec<&str> = topics.keys().map(String::as_str).collect();
-    consumer.subscribe(&names).map_err(|error| unavailable(&error))?;
-    let poller = Poller {
-        consumer,
-        shared: shared.clone(),
-        group: group.to_owned(),
-        prefix: settings.prefix.clone(),
-        topics,
-        asked: None,
-        stored: HashMap::new(),
-        commit_after: Instant::now(),
-    };
-    let (leaving, left) = oneshot::channel();
-    let ended = Ended(shared.clone());
-    std::thread::Builder::new()
-        .name("kafka-consumer".to_owned())
-        .spawn(move || {
-            // Dropped from the last to the first: the group is left before anybody hears of it.
-            let (_token, _leaving, _ended) = (token, leaving, ended);
-            poller.run();
-        })
-        .map_err(|error| Error::Unavailable(format!("kafka: no thread: {error}")))?;
-    Ok((shared, left))
+/// How a poller ended.
+pub(super) enum End {
+    /// The member left its group.
+    Left,
+    /// The consumer does nothing any more, and why.
+    Failed(String),
 }
 
-/// Tells the member that nothing more comes, however the thread ends.
-struct Ended(Arc<Shared>);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        self.0.state.lock().ended = true;
-        self.0.arrived.notify_one();
+impl<'a> Poller<'a> {
+    pub(super) fn new(of: &'a Membership, consumer: BaseConsumer<Events>) -> Self {
+        Self {
+            consumer,
+            of,
+            shared: &of.shared,
+            asked: None,
+            stored: HashMap::new(),
+            commit_after: Instant::now(),
+            failed: None,
+            joined: false,
+        }
     }
-}
 
-impl Poller {
-    fn run(mut self) {
-        loop {
+    pub(super) fn run(mut self) -> End {
+        let end = loop {
             let more = self.read();
+            if let Some(reason) = self.failed.take() {
+                break End::Failed(reason);
+            }
+            self.join();
             self.rebalance();
             self.work();
             self.commit();
             self.tell_lag();
             if self.shared.state.lock().leaving {
-                break;
+                break End::Left;
             }
             if !more {
                 self.shared.wake.wait(TICK);
             }
+        };
+        // One that failed has nothing that it could commit.
+        if matches!(end, End::Left) {
+            self.commit_now(None);
         }
-        self.commit_now(None);
         self.consumer.context().leaving.store(true, Ordering::Relaxed);
         // The answer that the consumer waits for, so that it can leave.
         for rebalance in self
@@ -197,6 +139,15 @@ impl Poller {
             }
         }
         // Dropping the consumer leaves the group and waits for that.
+        end
+    }
+
+    /// Whether a consumer that replaced another one is at work.
+    fn join(&mut self) {
+        if !self.joined && self.consumer.context().joined.load(Ordering::Relaxed) {
+            self.joined = true;
+            self.shared.place.recovered();
+        }
     }
 
     /// Takes what the consumer has. True when there may be more.
@@ -208,10 +159,13 @@ impl Poller {
             match self.consumer.poll(Duration::ZERO) {
                 Some(Ok(message)) => records.extend(self.record(&message)),
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
-                    tracing::error!(group = self.group, %code, "kafka's consumer failed for good");
+                    let told = self.consumer.client().fatal_error();
+                    self.failed = Some(told.map_or_else(|| code.to_string(), |(_, reason)| reason));
+                    more = false;
+                    break;
                 }
                 // It goes on by itself.
-                Some(Err(error)) => tracing::debug!(group = self.group, %error, "reading from kafka"),
+                Some(Err(error)) => tracing::debug!(group = self.of.group, %error, "reading from kafka"),
                 None if self.consumer.context().count.load(Ordering::Relaxed) == before => {
                     more = false;
                     break;
@@ -237,7 +191,7 @@ impl Poller {
     }
 
     fn record(&self, message: &BorrowedMessage<'_>) -> Option<(usize, Record)> {
-        let topic = self.topics.get(message.topic())?.clone();
+        let topic = self.of.topics.get(message.topic())?.clone();
         let partition = u32::try_from(message.partition()).ok()?;
         let offset = u64::try_from(message.offset()).ok()?;
         // The binding panics at a header's name that is no UTF-8, which anybody may have written.
@@ -365,7 +319,7 @@ impl Poller {
                     }
                 }
             }
-            Err(error) => tracing::debug!(group = self.group, %error, "cannot seek yet"),
+            Err(error) => tracing::debug!(group = self.of.group, %error, "cannot seek yet"),
         }
         if self.shared.state.lock().group.has_work() {
             std::thread::sleep(Duration::from_millis(5));
@@ -417,7 +371,7 @@ impl Poller {
                 Ok(()) => return,
                 Err(error) if passes(&error) && Instant::now() < until => std::thread::sleep(COMMIT_AGAIN),
                 Err(error) => {
-                    tracing::warn!(group = self.group, %error, "cannot commit: these records come again");
+                    tracing::warn!(group = self.of.group, %error, "cannot commit: these records come again");
                     return;
                 }
             }
@@ -426,7 +380,7 @@ impl Poller {
 
     /// The partition is not assigned yet, or no more.
     fn commit_refused(&mut self, partition: TopicPartition, next: u64, error: &KafkaError) {
-        tracing::debug!(group = self.group, %error, "cannot commit, trying again");
+        tracing::debug!(group = self.of.group, %error, "cannot commit, trying again");
         self.shared.state.lock().group.commit_failed(partition, next);
         self.commit_after = Instant::now() + TICK;
     }
@@ -441,19 +395,19 @@ impl Poller {
             .lock()
             .group
             .lag(&ends, |name| self.full_name(name));
-        for topic in self.topics.values() {
-            measure::lag(&self.group, topic, lag.get(topic).copied().unwrap_or(0));
+        for topic in self.of.topics.values() {
+            measure::lag(&self.of.group, topic, lag.get(topic).copied().unwrap_or(0));
         }
     }
 
     fn full_name(&self, topic: &str) -> String {
-        format!("{}{topic}", self.prefix)
+        format!("{}{topic}", self.of.prefix)
     }
 
     fn ours(&self, partitions: &TopicPartitionList) -> Vec<TopicPartition> {
         let known = partitions.elements().into_iter().filter_map(|place| {
             Some(TopicPartition {
-                topic: self.topics.get(place.topic())?.clone(),
+                topic: self.of.topics.get(place.topic())?.clone(),
                 partition: u32::try_from(place.partition()).ok()?,
             })
         });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 
+use super::failures::Place;
 use super::group::Group;
 
 /// What a member and its poller share.
@@ -14,6 +15,8 @@ pub(super) struct Shared {
     pub(super) arrived: Notify,
     /// There is something for the poller.
     pub(super) wake: Wake,
+    /// Where it is told that its consumer failed.
+    pub(super) place: Place,
 }
 
 #[derive(Default)]
