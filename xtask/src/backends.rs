@@ -36,7 +36,7 @@ enum Backends {
 
 #[derive(clap::Args)]
 struct Chosen {
-    /// kafka, mongodb, postgres, elasticsearch, elasticsearch8 [default: all but the last; `down` and `status`: all]
+    /// kafka, mongodb, postgres, elasticsearch, elasticsearch8, s3 [default: all but the last two; `down` and `status`: all]
     #[arg(value_name = "SERVER", value_parser = named)]
     servers: Vec<Backend>,
     /// Folder of their data [default: marquee/run in your cache folder]

@@ -18,10 +18,22 @@ pub(crate) fn target_dir() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| top().join("target"), |dir| top().join(dir))
 }
 
-/// The cargo that runs this.
+/// The cargo that runs this, in the environment that a shell would give it: build scripts that look at what `cargo run` has set
+/// for this program would run again each time that the two take turns, and all that depends on them be compiled again.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(top());
+    for (name, _) in std::env::vars_os() {
+        let is_of_this = name.to_str().is_some_and(|name| {
+            ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_"]
+                .iter()
+                .any(|prefix| name.starts_with(prefix))
+                || matches!(name, "CARGO" | "CARGO_PRIMARY_PACKAGE" | "OUT_DIR")
+        });
+        if is_of_this {
+            command.env_remove(name);
+        }
+    }
     command
 }
 

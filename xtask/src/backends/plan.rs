@@ -13,19 +13,20 @@ use marquee_backends::Backend;
 
 /// What a case may need besides one of the servers: some of its own, the fleet that runs, or the fleet's programs, from
 /// which it starts what it wants.
-const NEEDS: [(&str, &[Backend]); 8] = [
+const NEEDS: [(&str, &[Backend]); 9] = [
     ("kafka", &[Backend::Kafka]),
     ("mongodb", &[Backend::MongoDb]),
     ("postgres", &[Backend::Postgres]),
     ("elasticsearch", &[Backend::Elasticsearch]),
     ("elasticsearch8", &[Backend::Elasticsearch8]),
+    ("s3", &[Backend::S3]),
     ("servers", &[]),
     ("fleet", &[]),
     ("programs", &[]),
 ];
 
 /// Features that bring a real server's driver, and the program of a service.
-const FEATURES: [&str; 5] = ["kafka", "mongodb", "postgres", "elasticsearch", "fleet"];
+const FEATURES: [&str; 6] = ["kafka", "mongodb", "postgres", "elasticsearch", "s3", "fleet"];
 
 /// A package of the workspace.
 pub(super) struct Package {
