@@ -31,6 +31,25 @@ pub(crate) trait Backend: Send + Sync + 'static {
     /// What is missing, if anything.
     async fn ready(&self) -> Result<(), String>;
     fn outbox(&self) -> Arc<dyn Outbox>;
+    /// What is committed to the collection from now on.
+    fn changes(&self, collection: Collection) -> Box<dyn Feed>;
+}
+
+/// Changes of one collection.
+#[async_trait]
+pub(crate) trait Feed: Send {
+    /// See [`Changes::next`](crate::Changes::next).
+    async fn next(&mut self, wanted: Wanted<'_>) -> Option<Fed>;
+}
+
+/// Whether anybody wants the document of this id.
+pub(crate) type Wanted<'a> = &'a (dyn Fn(&str) -> bool + Send + Sync);
+
+pub(crate) enum Fed {
+    Anew,
+    /// An error when the document cannot be decoded.
+    Written(Result<Raw, Error>),
+    Deleted(String),
 }
 
 /// A document with its value decoded.

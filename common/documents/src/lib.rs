@@ -5,6 +5,7 @@
 //!  Transaction: insert, replace if etag, put, delete, increment, publish, remember ──► commit, all or nothing ──► outbox relay
 //!  get ──► cache of decoded values (exact) ──► backend
 //!  query ──► declared index, stable order, keyset page tokens
+//!  changes ◄── what any process committed to a collection
 //! ```
 //!
 //! The SQLite backend keeps JSON rows in one file, the MongoDB backend (feature `mongodb`) documents in the database of a
@@ -14,6 +15,7 @@
 //! usual RFC 3339 text with as many decimals as it takes does not sort within a second.
 
 mod backend;
+mod changes;
 mod document;
 mod error;
 mod location;
@@ -30,6 +32,7 @@ mod transaction;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use changes::{Change, Changes};
 pub use document::{Collection, Document, Etag, Index, Stored};
 pub use error::Error;
 pub use location::Location;

@@ -12,6 +12,7 @@
 mod commit;
 mod committer;
 mod failure;
+mod feed;
 mod json;
 mod outbox;
 mod plan;
@@ -33,7 +34,7 @@ use mongodb::Client;
 use mongodb::bson::{Bson, Document, doc};
 use mongodb::options::{ClientOptions, Hint, ReadConcern, SelectionCriteria};
 
-use crate::backend::{Backend, Raw, RawPage};
+use crate::backend::{Backend, Feed, Raw, RawPage};
 use crate::page_token;
 use crate::request::Key;
 use crate::{Collection, Committed, Error, Etag, Query, Transaction};
@@ -338,6 +339,10 @@ impl Backend for MongoDb {
 
     fn outbox(&self) -> Arc<dyn Outbox> {
         self.outbox.clone()
+    }
+
+    fn changes(&self, collection: Collection) -> Box<dyn Feed> {
+        Box::new(feed::ChangeStream::new(self.server.clone(), collection))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Documents as JSON rows of a SQLite file: a table per collection, an expression index per declared index.
 
 mod cache;
+mod feed;
 mod schema;
 mod select;
 mod write;
@@ -19,15 +20,17 @@ use marquee_telemetry::db::Operation;
 use rusqlite::{OptionalExtension, params};
 use tokio::sync::oneshot;
 
-use crate::backend::{Backend, Raw, RawPage};
+use crate::backend::{Backend, Feed, Raw, RawPage};
 use crate::request::Key;
 use crate::{Collection, Committed, Error, Etag, Query, Transaction};
 use cache::Cache;
+use feed::Followers;
 
 pub(crate) struct Sqlite {
     database: Database,
     collections: HashMap<&'static str, Collection>,
     cache: Arc<Cache>,
+    followers: Arc<Followers>,
 }
 
 impl Sqlite {
@@ -42,6 +45,7 @@ impl Sqlite {
             database,
             collections,
             cache: Arc::default(),
+            followers: Arc::default(),
         })
     }
 
@@ -123,6 +127,8 @@ impl Backend for Sqlite {
         let _timing = timing("commit", transaction.collection());
         let changed = Arc::new(write::changed(&transaction));
         let (cache, begins) = (self.cache.clone(), (self.cache.clone(), changed.clone()));
+        let told = self.followers.written(&transaction);
+        let followers = self.followers.clone();
         let (answer, answered) = oneshot::channel();
         self.database.reserve().await?.send(
             move |tx| {
@@ -133,6 +139,9 @@ impl Backend for Sqlite {
             // goes away meanwhile leaves no stale document in the cache.
             move |result| {
                 cache.end(&changed);
+                if result.is_ok() {
+                    followers.tell(told);
+                }
                 drop(answer.send(result));
             },
         );
@@ -167,5 +176,9 @@ impl Backend for Sqlite {
 
     fn outbox(&self) -> Arc<dyn Outbox> {
         Arc::new(SqliteOutbox::new(self.database.clone()))
+    }
+
+    fn changes(&self, collection: Collection) -> Box<dyn Feed> {
+        Box::new(self.followers.follow(collection))
     }
 }

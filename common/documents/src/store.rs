@@ -6,7 +6,9 @@ use marquee_bus::outbox::Outbox;
 
 use crate::backend::{Backend, Raw};
 use crate::sqlite::Sqlite;
-use crate::{Collection, Committed, Document, Error, Location, Page, Query, RequestKey, Stored, Transaction};
+use crate::{
+    Changes, Collection, Committed, Document, Error, Location, Page, Query, RequestKey, Stored, Transaction,
+};
 
 /// A service's documents. Cheap to clone.
 #[derive(Clone)]
@@ -113,13 +115,18 @@ impl Store {
             .transpose()
     }
 
+    /// What is committed to a collection from now on, by whatever process. Nothing is asked of a server before it is read.
+    pub fn changes<T: Document>(&self) -> Changes<T> {
+        Changes::new(self.backend.changes(Collection::of::<T>()))
+    }
+
     /// What was published in transactions, for [`marquee_bus::outbox::relay`].
     pub fn outbox(&self) -> Arc<dyn Outbox> {
         self.backend.outbox()
     }
 }
 
-fn typed<T: Document>(raw: Raw) -> Result<Stored<T>, Error> {
+pub(crate) fn typed<T: Document>(raw: Raw) -> Result<Stored<T>, Error> {
     let value = raw.value.downcast().map_err(|_| {
         Error::other(format!(
             "two kinds of documents are kept in the collection `{}`",

@@ -12,6 +12,7 @@
 )]
 
 pub mod finding;
+pub mod following;
 pub mod killed;
 pub mod sharing;
 mod tools;
@@ -36,6 +37,7 @@ macro_rules! suite {
             counters_count_with_their_transaction,
             a_failed_transaction_leaves_nothing,
             messages_go_into_the_outbox_with_their_transaction_in_the_order_of_commits,
+            a_message_that_no_bus_takes_is_refused_with_its_transaction,
             a_replayed_request_gets_the_first_answer,
             of_concurrent_requests_with_one_id_one_is_handled,
             everything_survives_a_restart
@@ -62,6 +64,13 @@ macro_rules! suite {
             of_concurrent_inserts_with_one_unique_value_one_wins,
             pages_are_stable_while_documents_come_and_go,
             messages_of_a_key_are_in_the_order_of_its_commits
+        );
+        $crate::suite!(@in following, $fixture, [$($why)?]:
+            who_follows_is_told_first_to_read_what_is_there,
+            changes_are_told_in_the_order_of_their_commits,
+            what_another_process_commits_is_told_too,
+            nothing_is_told_of_what_failed_or_is_not_wanted,
+            every_follower_is_told
         );
         $crate::suite!(@in killed, $fixture, [$($why)?]:
             a_killed_process_leaves_state_and_message_or_neither

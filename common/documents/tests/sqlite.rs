@@ -1,6 +1,7 @@
 //! The SQLite backend: the suite, and what it alone promises.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+use marquee_documents::testing::following::{follow, told};
 use marquee_documents::testing::{Fixture, Show, collections, show};
 use marquee_documents::{Collection, Document, Error, Index, Location, Query, Store, Transaction};
 use marquee_error::{ErrorExt, ErrorKind};
@@ -44,6 +45,35 @@ impl Fixture for InFile {
 }
 
 marquee_documents::suite!(InFile);
+
+#[tokio::test]
+async fn who_is_too_slow_to_follow_reads_anew() {
+    let fixture = InFile::start().await;
+    let store = fixture.store();
+    let mut changes = follow(&store).await;
+    for batch in 0..5 {
+        let transaction = (0..500).try_fold(Transaction::new(), |transaction, n| {
+            transaction.insert(&show(&format!("{batch}-{n}"), n))
+        });
+        store.commit(transaction.unwrap()).await.unwrap();
+    }
+    assert_eq!(told(&mut changes).await, "anew");
+    let last = Transaction::new().insert(&show("last", 1)).unwrap();
+    store.commit(last).await.unwrap();
+    assert_eq!(
+        told(&mut changes).await,
+        "last=1",
+        "what was read anew is not told again"
+    );
+}
+
+#[tokio::test]
+async fn changes_end_with_the_store() {
+    let fixture = InFile::start().await;
+    let mut changes = follow(&fixture.store).await;
+    drop(fixture);
+    assert!(changes.next(|_| true).await.is_none());
+}
 
 /// The same documents as a later version of the program declares them.
 #[derive(Serialize, Deserialize)]

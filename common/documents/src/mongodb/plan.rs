@@ -127,6 +127,8 @@ impl Prepared {
                 (Op::Increment { counter, delta }, touch)
             }
             Write::Publish(message) => {
+                // What no bus would take would keep everything behind it waiting for ever.
+                message.check().map_err(Error::other)?;
                 self.publishes = true;
                 let row = outbox_row(&message);
                 // Messages touch nothing: those of one key are in the order of the documents that they go with.

@@ -257,6 +257,19 @@ pub async fn messages_go_into_the_outbox_with_their_transaction_in_the_order_of_
     both.await.expect("whoever waits is woken").unwrap();
 }
 
+pub async fn a_message_that_no_bus_takes_is_refused_with_its_transaction<F: Fixture>() {
+    let fixture = F::start().await;
+    let store = fixture.store();
+    let mut large = outgoing("large");
+    large.message.value = vec![0; marquee_bus::MAX_MESSAGE_BYTES + 1].into();
+    let transaction = Transaction::new().insert(&show("a", 1)).unwrap();
+    let transaction = transaction.publish(outgoing("small")).publish(large);
+    let refused = store.commit(transaction).await.unwrap_err();
+    assert!(refused.to_string().contains("bytes"), "{refused}");
+    assert_eq!(get(&store, "a").await, None);
+    assert_eq!(published(&store).await, Vec::<String>::new());
+}
+
 #[derive(Clone, PartialEq, prost::Message)]
 struct Body {
     #[prost(string, tag = "1")]

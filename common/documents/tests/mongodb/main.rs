@@ -2,6 +2,7 @@
 #![cfg(feature = "mongodb")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests")]
 
+mod changes;
 mod indexes;
 mod outages;
 mod relays;

@@ -13,13 +13,13 @@ use tempfile::TempDir;
 use super::{Database, until};
 
 /// A server that may be stopped.
-struct Own {
-    server: Server,
-    database: Database,
+pub(super) struct Own {
+    pub(super) server: Server,
+    pub(super) database: Database,
     _data: TempDir,
 }
 
-fn own() -> Own {
+pub(super) fn own() -> Own {
     let data = tempfile::tempdir().unwrap();
     let home = Home::default().unwrap();
     marquee_backends::install(&home, Backend::MongoDb, &mut |_| {}).unwrap();
