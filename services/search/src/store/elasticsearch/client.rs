@@ -197,6 +197,11 @@ impl Client {
             (404, _) => Failure::Gone(told),
             (401, _) => self.unavailable(&format!("does not accept the credentials ({told})")),
             (403, _) => self.unavailable(&format!("does not allow this ({told})")),
+            (413, _) => Failure::Other(Error::Other(format!(
+                "elasticsearch at {} takes no request of this size: its `http.max_content_length`, or the limit of a \
+                 proxy before it, is too low ({told})",
+                self.shown
+            ))),
             (429, _) => self.unavailable(&format!("has too much to do ({told})")),
             (408 | 502..=504, _) => {
                 Failure::Shardless(self.told(&format!("has no shard that answers ({told})")))

@@ -54,6 +54,19 @@ async fn a_server_that_is_not_there_is_named_and_hinders_no_start() {
 }
 
 #[test]
+fn a_request_that_is_too_large_for_the_server_says_which_setting_is_too_low() {
+    let store = Elasticsearch::open(&Settings::new("http://somebody:verysecret@127.0.0.1:9")).unwrap();
+    let failure = store.inner.client.failure(413, &serde_json::Value::Null);
+    let told = Error::from(failure).to_string();
+    assert!(
+        told.contains("127.0.0.1:9 takes no request of this size")
+            && told.contains("http.max_content_length"),
+        "{told}"
+    );
+    assert!(!told.contains("verysecret"), "{told}");
+}
+
+#[test]
 fn settings_are_shown_without_credentials() {
     let login = |login| Settings {
         login: Some(login),
