@@ -42,6 +42,17 @@ pub enum Location {
     MongoDb(crate::store::mongodb::Settings),
 }
 
+impl Location {
+    /// What it is on, as readiness names it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "sqlite",
+            #[cfg(feature = "mongodb")]
+            Self::MongoDb(_) => "mongodb",
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {

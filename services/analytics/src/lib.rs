@@ -46,6 +46,7 @@ const DECLARED_WITHIN: Duration = Duration::from_secs(2);
 /// # Errors
 /// When the file cannot be opened, the settings cannot be right, or the bus has the playback topic otherwise than declared.
 pub async fn build(config: Config, platform: Platform) -> Result<Service, Error> {
+    let on = config.store.name();
     let store = open(&config.store).await?;
     // Beacons may come before the fold has its first look at the bus.
     match tokio::time::timeout(DECLARED_WITHIN, platform.bus.declare(&[PLAYBACK])).await {
@@ -75,7 +76,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
             shutdown.clone(),
         )))
         .grpc(AudienceServiceServer::new(audience))
-        .ready("analytics database", move || {
+        .ready(on, move || {
             let store = store.clone();
             Box::pin(async move { store.ready().await.map_err(|error| error.to_string()) })
         });

@@ -144,7 +144,7 @@ async fn a_process_that_starts_before_its_server_is_not_ready_and_says_why_until
     let fixture = place.start().await;
     let (status, body) = fixture.readiness().await;
     assert_eq!(status, 503);
-    assert!(body.contains("\"mongodb: "), "{body}");
+    assert!(body.contains("\"analytics/mongodb\":\"mongodb"), "{body}");
 
     tokio::task::block_in_place(|| server.restart().unwrap());
     let ready = async {
