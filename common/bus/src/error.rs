@@ -7,14 +7,16 @@ pub enum Error {
     #[error("topic `{0}` is not declared")]
     UnknownTopic(String),
     /// A topic exists with other properties than declared. It is reported, never repaired by guess.
-    #[error("topic `{topic}` has {found} partitions, {declared} are declared")]
+    #[error("topic `{topic}` has {found} {property}, {declared} are declared")]
     TopicMismatch {
         /// The topic.
         topic: String,
-        /// Partitions it has.
-        found: u32,
-        /// Partitions it is declared with.
-        declared: u32,
+        /// What is compared: `partitions`, or a setting in the words of Kafka.
+        property: &'static str,
+        /// What it has of it.
+        found: u64,
+        /// What it is declared with.
+        declared: u64,
     },
     /// A message is larger than the bus takes.
     #[error("a message of {size} bytes is too large: up to {limit} bytes are taken")]

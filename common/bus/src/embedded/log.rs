@@ -211,8 +211,9 @@ impl Log {
                 let (topic, declared) = (topic.name.to_owned(), topic.partitions);
                 return Err(Error::TopicMismatch {
                     topic,
-                    found,
-                    declared,
+                    property: "partitions",
+                    found: found.into(),
+                    declared: declared.into(),
                 });
             }
             let name: Arc<str> = topic.name.into();

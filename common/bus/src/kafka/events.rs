@@ -11,6 +11,7 @@ use rdkafka::types::RDKafkaRespErr;
 use rdkafka::{ClientContext, Statistics, TopicPartitionList};
 
 use super::context;
+use super::group::Place;
 
 /// What librdkafka tells while it is polled.
 #[derive(Default)]
@@ -21,8 +22,8 @@ pub(super) struct Events {
     /// The group has said which partitions are its own.
     pub(super) joined: AtomicBool,
     pub(super) rebalances: Mutex<VecDeque<Rebalance>>,
-    /// Where partitions end.
-    pub(super) ends: Mutex<Option<HashMap<(String, i32), u64>>>,
+    /// Where partitions stand, once the server has told it again.
+    pub(super) places: Mutex<Option<HashMap<(String, i32), Place>>>,
 }
 
 pub(super) enum Rebalance {
@@ -52,15 +53,21 @@ impl ClientContext for Events {
 
     fn stats(&self, statistics: Statistics) {
         self.happened();
-        let mut ends = HashMap::new();
+        let mut places = HashMap::new();
         for (name, topic) in statistics.topics {
             for (number, partition) in topic.partitions {
+                // Below zero it is not known yet.
                 if let Ok(end) = u64::try_from(partition.hi_offset.max(partition.ls_offset)) {
-                    ends.insert((name.clone(), number), end);
+                    let place = Place {
+                        start: u64::try_from(partition.lo_offset).unwrap_or(0),
+                        end,
+                        committed: u64::try_from(partition.committed_offset).ok(),
+                    };
+                    places.insert((name.clone(), number), place);
                 }
             }
         }
-        *self.ends.lock() = Some(ends);
+        *self.places.lock() = Some(places);
     }
 }
 

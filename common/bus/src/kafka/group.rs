@@ -32,6 +32,15 @@ enum News {
     Revoked(Vec<TopicPartition>),
 }
 
+/// Where a partition stands, as the server told last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) start: u64,
+    pub(super) end: u64,
+    /// Where the group goes on, if it has ever committed.
+    pub(super) committed: Option<u64>,
+}
+
 #[derive(Default)]
 struct Slot {
     stage: Stage,
@@ -172,7 +181,10 @@ impl Group {
                 News::Assigned(partitions) => Polled::Assigned(partitions),
                 News::Revoked(partitions) => {
                     for partition in &partitions {
-                        if let Some(slot) = self.slots.get_mut(partition) {
+                        // Unless it has come back meanwhile, for a new life.
+                        if let Some(slot) = self.slots.get_mut(partition)
+                            && slot.stage == Stage::Going(number)
+                        {
                             slot.clear();
                         }
                     }
@@ -290,22 +302,22 @@ impl Group {
             .any(|slot| slot.stage == Stage::Read && (slot.seek.is_some() || slot.wants_more()))
     }
 
-    /// How far the member is behind, by topic, given where the partitions end.
+    /// How far the member is behind, by topic, given where the partitions stand.
     pub(super) fn lag(
         &self,
-        ends: &HashMap<(String, i32), u64>,
+        places: &HashMap<(String, i32), Place>,
         full_name: impl Fn(&str) -> String,
     ) -> BTreeMap<Arc<str>, u64> {
         let mut lag = BTreeMap::new();
         for (TopicPartition { topic, partition }, slot) in &self.slots {
             let number = i32::try_from(*partition).unwrap_or(i32::MAX);
-            let Some(end) = ends.get(&(full_name(topic), number)) else {
+            let Some(place) = places.get(&(full_name(topic), number)) else {
                 continue;
             };
-            // Where nothing came yet, nothing is known.
-            if let Some(at) = slot.committed.or(slot.next.is_some().then_some(slot.position)) {
-                *lag.entry(topic.clone()).or_default() += end.saturating_sub(at);
-            }
+            let read = slot.next.is_some().then_some(slot.position);
+            // Where nothing came since it was assigned, the group's place tells; without one, it reads all that there is.
+            let at = slot.committed.or(read).or(place.committed).unwrap_or(place.start);
+            *lag.entry(topic.clone()).or_default() += place.end.saturating_sub(at);
         }
         lag
     }
@@ -413,6 +425,43 @@ mod tests {
         assert!(matches!(group.next(9), Some(Polled::Revoked(_))));
         assert!(!group.arrived(1, record(0, 1)));
         assert!(group.next(9).is_none());
+    }
+
+    #[test]
+    fn what_came_after_a_partition_came_back_is_delivered_though_its_loss_is_told_late() {
+        let mut group = reading();
+        group.revoked(vec![partition(0)]);
+        group.forget(&[partition(0)]);
+        group.assigned(vec![partition(0)]);
+        // The member is too busy to say where to begin: reading begins without it.
+        group.begin(&partition(0));
+        assert!(group.arrived(1, record(0, 5)));
+        assert!(matches!(group.next(9), Some(Polled::Revoked(_))));
+        assert!(matches!(group.next(9), Some(Polled::Assigned(_))));
+        assert_eq!(offsets(group.next(9)), [5]);
+    }
+
+    #[test]
+    fn the_lag_of_a_partition_of_which_nothing_came_is_told_by_the_groups_place() {
+        let mut group = reading();
+        let place = |committed| Place {
+            start: 2,
+            end: 10,
+            committed,
+        };
+        let places = HashMap::from([
+            (("t".to_owned(), 0), place(Some(7))),
+            (("t".to_owned(), 1), place(None)),
+        ]);
+        let lag = |group: &Group| group.lag(&places, str::to_owned)["t"];
+        assert_eq!(lag(&group), 3 + 8);
+        group.arrived(1, record(0, 8));
+        group.next(9);
+        assert_eq!(
+            lag(&group),
+            1 + 8,
+            "what was delivered counts before it is committed"
+        );
     }
 
     #[test]

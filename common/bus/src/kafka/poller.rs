@@ -261,6 +261,8 @@ impl<'a> Poller<'a> {
                 }
                 self.stored.retain(|partition, _| !ours.contains(partition));
                 self.shared.state.lock().group.forget(&ours);
+                // It keeps what was stopped stopped, also when the partition comes back.
+                report(self.consumer.resume(&partitions), "resume");
                 report(self.consumer.incremental_unassign(&partitions), "unassign");
             }
             None => {}
@@ -386,7 +388,7 @@ impl<'a> Poller<'a> {
     }
 
     fn tell_lag(&self) {
-        let Some(ends) = self.consumer.context().ends.lock().take() else {
+        let Some(places) = self.consumer.context().places.lock().take() else {
             return;
         };
         let lag = self
@@ -394,7 +396,7 @@ impl<'a> Poller<'a> {
             .state
             .lock()
             .group
-            .lag(&ends, |name| self.full_name(name));
+            .lag(&places, |name| self.full_name(name));
         for topic in self.of.topics.values() {
             measure::lag(&self.of.group, topic, lag.get(topic).copied().unwrap_or(0));
         }

@@ -128,6 +128,11 @@ impl Producer {
             .map_err(|_| Error::Unavailable("closed".to_owned()))?;
         let client = self.client();
         let batch = Batch::of(messages.len());
+        // Nobody waits any more: what the client has must not go out behind what others publish meanwhile.
+        let unfinished = Unfinished {
+            producer: self,
+            client: &client,
+        };
         let sending = async {
             for outgoing in &messages {
                 self.send(&client, outgoing, &batch).await?;
@@ -144,7 +149,9 @@ impl Producer {
                 batch.done.notified().await;
             }
         };
-        match tokio::time::timeout_at(deadline, sending).await {
+        let sent = tokio::time::timeout_at(deadline, sending).await;
+        std::mem::forget(unfinished);
+        match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(KafkaError::MessageProduction(RDKafkaErrorCode::MessageSizeTooLarge))) => {
                 let largest = messages.iter().map(|outgoing| outgoing.message.size()).max();
@@ -210,6 +217,18 @@ impl Producer {
         };
         old.purge(PurgeConfig::default().queue().inflight());
         drop_elsewhere(old);
+    }
+}
+
+/// Messages whose caller still waits for them.
+struct Unfinished<'a> {
+    producer: &'a Producer,
+    client: &'a Arc<Client>,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        self.producer.abandon(self.client);
     }
 }
 
