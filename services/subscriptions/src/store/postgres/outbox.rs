@@ -57,6 +57,10 @@ const MAX_DEPTH: i64 = 100_000;
 /// Adds messages to the transaction: they are published if and only if it commits.
 pub(super) async fn add(connection: &mut PgConnection, events: &[Outgoing]) -> Result<(), sqlx::Error> {
     for event in events {
+        // What no bus would take would keep everything behind it waiting for ever.
+        event
+            .check()
+            .map_err(|error| sqlx::Error::Encode(Box::new(error)))?;
         query(
             "WITH clock AS (
                  INSERT INTO outbox_clocks (slot, place)
