@@ -68,6 +68,9 @@ pub enum Error {
     /// More values than [`AmfLimits::values`].
     #[error("more than {0} values")]
     TooManyValues(usize),
+    /// A reference to something that has not come (AMF3).
+    #[error("reference to what has not come")]
+    NoSuchReference,
     /// An object does not end with the object end marker.
     #[error("empty property name without object end")]
     NoObjectEnd,
@@ -200,8 +203,21 @@ impl Decoder {
                 class: self.short_string(data)?,
                 properties: self.properties(data, depth)?,
             },
+            // avmplus-object: the value is AMF3 (AMF0 3.1).
+            0x11 => self.amf3(data)?,
             other => return Err(Error::Marker(other)),
         })
+    }
+
+    fn amf3(&mut self, data: &mut &[u8]) -> Result<Value, Error> {
+        let left = AmfLimits {
+            values: self.limits.values - self.values,
+            ..self.limits
+        };
+        let (value, count) = crate::amf3::decode_counted(data, left)?;
+        // The marker was counted as a value already.
+        self.values += count.saturating_sub(1);
+        Ok(value)
     }
 
     fn properties(&mut self, data: &mut &[u8], depth: usize) -> Result<Vec<(String, Value)>, Error> {

@@ -23,6 +23,14 @@ pub enum Event {
         /// What the server says about it.
         description: String,
     },
+    /// The server asks us to connect anew and go on there, from a keyframe on (E-RTMP "Reconnect Request"). This connection
+    /// goes on until it is closed. See [`Url::redirected`](crate::Url::redirected).
+    ReconnectRequested {
+        /// Where to, absolute or relative to the address connected to; the same again if there is none.
+        tc_url: Option<String>,
+        /// What the server says about it.
+        description: String,
+    },
     /// While playing.
     Audio(Media),
     /// While playing.

@@ -67,7 +67,8 @@ impl Command {
     }
 }
 
-/// The AMF0 values inside an AMF3 message: its first byte is 0, and what follows is AMF0 until a marker says otherwise.
+/// The AMF0 values inside an AMF3 message: its first byte is 0, and what follows is AMF0, where a marker switches to AMF3
+/// for one value.
 pub(crate) fn unwrap_amf3(payload: &Bytes) -> Bytes {
     match payload.first() {
         Some(0) => payload.slice(1..),

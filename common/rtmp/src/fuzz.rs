@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::amf0::{self, AmfLimits};
+use crate::amf3;
 use crate::media::{Audio, Video};
 use crate::metadata::Metadata;
 use crate::server::{Event, ServerSession};
@@ -13,10 +14,11 @@ use crate::{ClientSession, Limits, chunk, flv};
 /// Everything that reads a whole buffer.
 pub fn buffers(data: &[u8]) {
     let _ = amf0::decode_all(data, AmfLimits::default());
+    let _ = amf3::decode(&mut &data[..], AmfLimits::default());
     let _ = Metadata::parse(data, AmfLimits::default());
     let bytes = Bytes::copy_from_slice(data);
-    let _ = Video::parse(&bytes);
-    let _ = Audio::parse(&bytes);
+    Video::tracks(&bytes).for_each(drop);
+    Audio::tracks(&bytes).for_each(drop);
     let mut reader = flv::Reader::new(1 << 16);
     let mut rest = data;
     while let Ok(Some(_)) = reader.read(&mut rest) {}

@@ -67,6 +67,7 @@
 #![warn(missing_docs)]
 
 pub mod amf0;
+pub mod amf3;
 pub mod chunk;
 pub mod client;
 pub mod flv;
@@ -75,6 +76,8 @@ pub mod handshake;
 pub mod media;
 pub mod metadata;
 pub mod server;
+
+pub mod caps_ex;
 
 mod aggregate;
 mod command;

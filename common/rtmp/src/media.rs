@@ -4,10 +4,11 @@
 
 mod audio;
 mod cursor;
+mod packet;
 mod video;
 
 #[cfg(test)]
 mod tests;
 
-pub use audio::{Audio, AudioBody, AudioCodec};
-pub use video::{FrameType, Video, VideoBody, VideoCodec};
+pub use audio::{Audio, AudioBody, AudioCodec, AudioTracks};
+pub use video::{FrameType, Video, VideoBody, VideoCodec, VideoTracks};

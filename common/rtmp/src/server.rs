@@ -11,4 +11,5 @@ mod hostile_tests;
 mod tests;
 
 pub use event::{ConnectRequest, Event, PlayRequest, PublishKind, PublishRequest, Rejection, RequestId};
+pub(crate) use session::RECONNECT_REQUEST;
 pub use session::ServerSession;

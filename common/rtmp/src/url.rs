@@ -32,6 +32,39 @@ impl Url {
     }
 }
 
+impl Url {
+    /// Where a server that asks for a reconnect sends us: its `tcUrl`, which may leave out the scheme or the host (RFC 3986
+    /// 4.2), under the same publishing name.
+    ///
+    /// # Errors
+    /// [`Error::Url`] when it is no address.
+    pub fn redirected(&self, tc_url: &str) -> Result<Self> {
+        let scheme = if self.tls { "rtmps" } else { "rtmp" };
+        let absolute = if tc_url.starts_with("//") {
+            format!("{scheme}:{tc_url}")
+        } else if tc_url.starts_with('/') {
+            let authority = self.tc_url();
+            let host = authority
+                .strip_suffix(&format!("/{}", self.app))
+                .unwrap_or(&authority);
+            format!("{host}{tc_url}")
+        } else {
+            tc_url.to_owned()
+        };
+        let target: Self = absolute.trim_end_matches('/').parse()?;
+        // An application of several segments would read as a name.
+        if !target.name.is_empty() {
+            return Err(Error::Url {
+                why: "more than an application",
+            });
+        }
+        Ok(Self {
+            name: self.name.clone(),
+            ..target
+        })
+    }
+}
+
 impl FromStr for Url {
     type Err = Error;
 
@@ -94,6 +127,26 @@ mod tests {
         );
         assert_eq!(url.name.expose(), "key?a=b");
         assert_eq!(url.tc_url(), "rtmps://[::1]:4443/live");
+    }
+
+    #[test]
+    fn a_redirection_keeps_the_name_and_what_it_does_not_say() {
+        let url: Url = "rtmps://old:4443/live/key".parse().unwrap();
+        for (tc_url, expected) in [
+            ("rtmp://new:1936/app", "rtmp://new:1936/app"),
+            ("rtmp://new/app/", "rtmp://new:1935/app"),
+            ("//new/app", "rtmps://new:443/app"),
+            ("/app", "rtmps://old:4443/app"),
+        ] {
+            let target = url.redirected(tc_url).unwrap();
+            assert_eq!(
+                (target.tc_url().as_str(), target.name.expose()),
+                (expected, "key")
+            );
+        }
+        for tc_url in ["", "app", "http://new/app", "rtmp://new/app/other"] {
+            assert!(url.redirected(tc_url).is_err(), "{tc_url}");
+        }
     }
 
     #[test]

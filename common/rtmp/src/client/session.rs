@@ -10,7 +10,8 @@ use crate::chunk::Kind;
 use crate::command::Command;
 use crate::connection::{self, Connection, Incoming};
 use crate::control::Control;
-use crate::{Error, Limits, Result, StreamKey, Url};
+use crate::server::RECONNECT_REQUEST;
+use crate::{Error, Limits, Result, StreamKey, Url, caps_ex};
 
 /// A connection that we open to a server. See the [crate](crate) for how it is driven; it begins by sending what is in
 /// [`output`](Self::output).
@@ -51,6 +52,9 @@ const CREATE: f64 = 4.0;
 const REQUEST: f64 = 5.0;
 const FC_UNPUBLISH: f64 = 6.0;
 const DELETE: f64 = 7.0;
+
+/// E-RTMP "FourCC info map" flag.
+const CAN_FORWARD: f64 = 4.0;
 
 impl ClientSession {
     /// Publishes under the address's name.
@@ -217,9 +221,20 @@ impl ClientSession {
 
     fn connect(&mut self) -> Result<()> {
         self.phase = Phase::Connecting;
-        let four_cc = [
-            "hvc1", "av01", "vp09", "avc1", "mp4a", "Opus", "fLaC", "ac-3", "ec-3",
-        ];
+        let video = ["avc1", "hvc1", "av01", "vp09"];
+        let audio = ["mp4a", "Opus", "fLaC", "ac-3", "ec-3"];
+        // A file's frames are handed on, not encoded; what is played is handed on, too.
+        let map = |codecs: &[&str]| {
+            let all = codecs
+                .iter()
+                .map(|name| ((*name).to_owned(), Value::Number(CAN_FORWARD)));
+            Value::Object(all.collect())
+        };
+        let four_cc: Vec<Value> = video
+            .iter()
+            .chain(&audio)
+            .map(|name| Value::from(*name))
+            .collect();
         let mut object = vec![
             ("app".to_owned(), self.app.as_str().into()),
             ("type".to_owned(), "nonprivate".into()),
@@ -234,11 +249,10 @@ impl ClientSession {
             object.push(("videoFunction".to_owned(), Value::Number(1.0)));
         }
         object.push(("objectEncoding".to_owned(), Value::Number(0.0)));
-        object.push((
-            "fourCcList".to_owned(),
-            Value::StrictArray(four_cc.map(Value::from).into()),
-        ));
-        object.push(("capsEx".to_owned(), Value::Number(6.0)));
+        object.push(("fourCcList".to_owned(), Value::StrictArray(four_cc)));
+        object.push(("videoFourCcInfoMap".to_owned(), map(&video)));
+        object.push(("audioFourCcInfoMap".to_owned(), map(&audio)));
+        object.push(("capsEx".to_owned(), Value::Number(f64::from(caps_ex::ALL))));
         self.connection.send_command(
             0,
             &Command::new("connect", CONNECT, Value::Object(object), Vec::new()),
@@ -319,6 +333,10 @@ impl ClientSession {
         };
         match (text("level"), text("code")) {
             (Some("error"), _) => Some(self.rejected(command)),
+            (_, Some(RECONNECT_REQUEST)) => Some(Event::ReconnectRequested {
+                tc_url: text("tcUrl").map(str::to_owned),
+                description: text("description").unwrap_or_default().to_owned(),
+            }),
             (_, Some("NetStream.Publish.Start")) if self.phase == Phase::Requested => {
                 self.phase = Phase::Active;
                 Some(Event::PublishStarted)

@@ -137,6 +137,27 @@ fn a_refused_connect_is_told_with_its_reason() {
 }
 
 #[test]
+fn a_reconnect_request_is_told_and_the_stream_goes_on_meanwhile() {
+    let mut client = ClientSession::publish(&url(), Limits::default(), NOW);
+    let mut server = ServerSession::new(Limits::default(), NOW);
+    assert_eq!(server.request_reconnect(None, "too early"), Ok(false));
+    exchange(&mut client, &mut server, &mut accept);
+    assert_eq!(
+        server.request_reconnect(Some("rtmp://other/live"), "an update"),
+        Ok(true)
+    );
+    let (events, _) = exchange(&mut client, &mut server, &mut accept);
+    let asked = Event::ReconnectRequested {
+        tc_url: Some("rtmp://other/live".into()),
+        description: "an update".into(),
+    };
+    assert_eq!(events, [asked]);
+    client.send_audio(1, &Bytes::from_static(&[0xAF, 1])).unwrap();
+    let (_, events) = exchange(&mut client, &mut server, &mut accept);
+    assert_eq!(events.len(), 1);
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_given_up() {
     let mut client = ClientSession::publish(&url(), Limits::default(), NOW);
     let limit = Duration::from_secs(30);

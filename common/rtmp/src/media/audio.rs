@@ -3,13 +3,16 @@
 use bytes::Bytes;
 
 use super::cursor::{self, Cursor};
+use super::packet::{self, Body, Packet};
 use crate::Result;
 
-/// One audio message.
+/// One audio message, or one track of a message that has several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Audio {
-    /// 0 but in multitrack messages, of which the first track is read.
+    /// 0 but in multitrack messages; 0 is the default track there, too.
     pub track: u8,
+    /// To be added to the message's timestamp: nanoseconds, below 1,000,000.
+    pub offset_ns: u32,
     /// What it carries.
     pub body: AudioBody,
 }
@@ -86,47 +89,116 @@ impl AudioCodec {
 }
 
 impl Audio {
-    /// Reads a message body.
+    /// Reads a message body; of several tracks, the first.
     ///
     /// # Errors
     /// [`MalformedMedia`](crate::Error::MalformedMedia) when it ends too early for what it says it is. An unknown codec is no
     /// error but [`AudioBody::Unsupported`].
     pub fn parse(payload: &Bytes) -> Result<Self> {
-        let mut cursor = Cursor::new(payload, "audio message");
-        let head = cursor.u8()?;
-        let body = match head >> 4 {
-            9 => return enhanced(head & 0x0F, cursor),
-            10 => match cursor.u8()? {
-                0 => AudioBody::SequenceStart {
-                    codec: AudioCodec::Aac,
-                    config: cursor.rest(),
-                },
-                1 => AudioBody::CodedFrames {
-                    codec: AudioCodec::Aac,
-                    data: cursor.rest(),
-                },
-                other => AudioBody::Unsupported {
-                    codec: format!("AAC packet type {other}"),
-                },
-            },
-            2 | 14 => AudioBody::CodedFrames {
-                codec: AudioCodec::Mp3,
-                data: cursor.rest(),
-            },
-            other => AudioBody::Unsupported {
-                codec: legacy_name(other),
-            },
-        };
-        Ok(Self { track: 0, body })
+        match Self::tracks(payload).next() {
+            Some(first) => first,
+            None => Err(Cursor::new(payload, WHAT).short()),
+        }
+    }
+
+    /// Reads all tracks of a message, in the order in which they are there. After an error nothing comes.
+    pub fn tracks(payload: &Bytes) -> AudioTracks {
+        AudioTracks(State::Begin(payload.clone()))
     }
 }
 
-fn enhanced(packet_type: u8, mut cursor: Cursor) -> Result<Audio> {
+const WHAT: &str = "audio message";
+
+/// The tracks of one audio message.
+#[derive(Debug)]
+pub struct AudioTracks(State);
+
+#[derive(Debug)]
+enum State {
+    Begin(Bytes),
+    Enhanced(Packet),
+    End,
+}
+
+impl Iterator for AudioTracks {
+    type Item = Result<Audio>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let State::Begin(payload) = &self.0 {
+            match begin(payload) {
+                Ok(Begun::Enhanced(packet)) => self.0 = State::Enhanced(packet),
+                Ok(Begun::Legacy(audio)) => {
+                    self.0 = State::End;
+                    return Some(Ok(audio));
+                }
+                Err(error) => {
+                    self.0 = State::End;
+                    return Some(Err(error));
+                }
+            }
+        }
+        match &mut self.0 {
+            State::Enhanced(packet) => {
+                let body = packet.next()?;
+                Some(body.map(|body| enhanced(packet.packet_type, packet.offset_ns, body)))
+            }
+            State::Begin(_) | State::End => None,
+        }
+    }
+}
+
+enum Begun {
+    Legacy(Audio),
+    Enhanced(Packet),
+}
+
+fn begin(payload: &Bytes) -> Result<Begun> {
+    const EX_HEADER: u8 = 9;
     const MULTITRACK: u8 = 5;
-    let (packet_type, track, four_cc) = match cursor.skip_mod_ex(packet_type)? {
-        MULTITRACK => cursor.first_track()?,
-        packet_type => (packet_type, 0, cursor.four_cc()?),
-    };
+    let mut cursor = Cursor::new(payload, WHAT);
+    let head = cursor.u8()?;
+    if head >> 4 == EX_HEADER {
+        let (packet_type, offset_ns) = packet::mod_ex(head & 0x0F, &mut cursor)?;
+        return Packet::read(packet_type, offset_ns, MULTITRACK, cursor).map(Begun::Enhanced);
+    }
+    Ok(Begun::Legacy(Audio {
+        track: 0,
+        offset_ns: 0,
+        body: legacy(head >> 4, cursor)?,
+    }))
+}
+
+fn legacy(format: u8, mut cursor: Cursor) -> Result<AudioBody> {
+    Ok(match format {
+        10 => match cursor.u8()? {
+            0 => AudioBody::SequenceStart {
+                codec: AudioCodec::Aac,
+                config: cursor.rest(),
+            },
+            1 => AudioBody::CodedFrames {
+                codec: AudioCodec::Aac,
+                data: cursor.rest(),
+            },
+            other => AudioBody::Unsupported {
+                codec: format!("AAC packet type {other}"),
+            },
+        },
+        2 | 14 => AudioBody::CodedFrames {
+            codec: AudioCodec::Mp3,
+            data: cursor.rest(),
+        },
+        other => AudioBody::Unsupported {
+            codec: legacy_name(other),
+        },
+    })
+}
+
+fn enhanced(packet_type: u8, offset_ns: u32, body: Body) -> Audio {
+    let Body {
+        track,
+        four_cc,
+        cursor,
+    } = body;
     let body = match (packet_type, AudioCodec::from_four_cc(four_cc)) {
         (_, None) => AudioBody::Unsupported {
             codec: cursor::name(four_cc),
@@ -145,7 +217,11 @@ fn enhanced(packet_type: u8, mut cursor: Cursor) -> Result<Audio> {
             codec: format!("{} packet type {other}", codec.name()),
         },
     };
-    Ok(Audio { track, body })
+    Audio {
+        track,
+        offset_ns,
+        body,
+    }
 }
 
 fn legacy_name(format: u8) -> String {

@@ -4,6 +4,7 @@ use bytes::{Buf, Bytes};
 
 use crate::{Error, Result};
 
+#[derive(Debug)]
 pub(super) struct Cursor {
     rest: Bytes,
     what: &'static str,
@@ -53,38 +54,21 @@ impl Cursor {
         self.rest
     }
 
-    fn short(&self) -> Error {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    pub(super) fn short(&self) -> Error {
         Error::MalformedMedia {
             what: self.what,
             length: self.length,
         }
     }
 
-    /// The packet type after all ModEx prefixes (E-RTMP "ModEx"), whose contents (nanosecond offsets) are passed over.
-    pub(super) fn skip_mod_ex(&mut self, mut packet_type: u8) -> Result<u8> {
-        while packet_type == 7 {
-            let mut size = usize::from(self.u8()?) + 1;
-            if size == 256 {
-                size = usize::from(self.u16()?) + 1;
-            }
-            self.take(size)?;
-            packet_type = self.u8()? & 0x0F;
-        }
-        Ok(packet_type)
-    }
-
-    /// Reads the head of a multitrack body (E-RTMP "Multitrack") and narrows the cursor to its first track.
-    pub(super) fn first_track(&mut self) -> Result<(u8, u8, [u8; 4])> {
-        let head = self.u8()?;
-        let (kind, packet_type) = (head >> 4, head & 0x0F);
-        let packet_type = self.skip_mod_ex(packet_type)?;
-        let four_cc = self.four_cc()?;
-        let track = self.u8()?;
-        if kind != 0 {
-            let size = self.u24()? as usize;
-            self.rest = self.take(size)?;
-        }
-        Ok((packet_type, track, four_cc))
+    /// A cursor on the next `length` bytes, or on all that is left.
+    pub(super) fn split(&mut self, length: Option<usize>) -> Result<Self> {
+        let rest = self.take(length.unwrap_or(self.rest.len()))?;
+        Ok(Self { rest, ..*self })
     }
 }
 

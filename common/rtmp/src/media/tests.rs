@@ -75,20 +75,85 @@ fn enhanced_video() {
 }
 
 #[test]
-fn mod_ex_is_passed_over() {
+fn mod_ex_tells_nanoseconds_and_what_else_it_tells_is_passed_over() {
     // Three bytes of nanosecond offset, then type 0 and packet type 1.
+    let late = video(b"\x97\x02\x0b\x71\xb0\x01avc1\x00\x00\x00x");
     assert_eq!(
-        video(b"\x97\x02abc\x01avc1\x00\x00\x00x").body,
-        frames(VideoCodec::Avc, 0, b"x")
+        (late.offset_ns, late.body),
+        (750_000, frames(VideoCodec::Avc, 0, b"x"))
+    );
+    let late = audio(b"\x97\x02\x00\x00\x01\x01Opusx");
+    assert_eq!(late.offset_ns, 1);
+    // A type of the future, then a nanosecond offset that is no offset, then too few bytes for one.
+    for prefix in [
+        &b"\x97\x02abc\x11"[..],
+        b"\x97\x02\xff\xff\xff\x01",
+        b"\x97\x01\x00\x01\x01",
+    ] {
+        let plain = video(&[prefix, b"avc1\x00\x00\x00x"].concat());
+        assert_eq!(
+            (plain.offset_ns, plain.body),
+            (0, frames(VideoCodec::Avc, 0, b"x"))
+        );
+    }
+    // The long form of the size, and two prefixes.
+    let long = [
+        &b"\x97\xff\x01\x2c"[..],
+        &[0; 301],
+        b"\x17\x02\x00\x00\x07\x03hvc1x",
+    ]
+    .concat();
+    let long = video(&long);
+    assert_eq!(
+        (long.offset_ns, long.body),
+        (7, frames(VideoCodec::Hevc, 0, b"x"))
     );
 }
 
+fn tracks(bytes: &[u8]) -> Vec<(u8, VideoBody)> {
+    let tracks = Video::tracks(&Bytes::copy_from_slice(bytes));
+    tracks
+        .map(|video| video.map(|video| (video.track, video.body)).unwrap())
+        .collect()
+}
+
 #[test]
-fn multitrack_gives_its_first_track() {
-    let one = video(b"\x96\x01avc1\x03\x00\x00\x00x");
-    assert_eq!((one.track, one.body), (3, frames(VideoCodec::Avc, 0, b"x")));
-    let many = video(b"\x96\x11av01\x00\x00\x00\x02xy\x01\x00\x00\x01z");
-    assert_eq!((many.track, many.body), (0, frames(VideoCodec::Av1, 0, b"xy")));
+fn every_track_of_a_message_is_read() {
+    assert_eq!(
+        tracks(b"\x96\x01avc1\x03\x00\x00\x00x"),
+        [(3, frames(VideoCodec::Avc, 0, b"x"))]
+    );
+    assert_eq!(
+        tracks(b"\x96\x11av01\x00\x00\x00\x02xy\x01\x00\x00\x01z"),
+        [
+            (0, frames(VideoCodec::Av1, 0, b"xy")),
+            (1, frames(VideoCodec::Av1, 0, b"z"))
+        ]
+    );
+    assert_eq!(
+        tracks(b"\x96\x23vp09\x02\x00\x00\x01xhvc1\x00\x00\x00\x02yz"),
+        [
+            (2, frames(VideoCodec::Vp9, 0, b"x")),
+            (0, frames(VideoCodec::Hevc, 0, b"yz"))
+        ]
+    );
+    let sound: Vec<_> = Audio::tracks(&Bytes::from_static(
+        b"\x95\x21Opus\x00\x00\x00\x01xmp4a\x01\x00\x00\x01y",
+    ))
+    .map(|audio| audio.map(|audio| audio.track).unwrap())
+    .collect();
+    assert_eq!(sound, [0, 1]);
+    assert_eq!(tracks(b"\x17\x01\x00\x00\x00x").len(), 1);
+}
+
+#[test]
+fn a_track_that_reaches_beyond_its_message_is_an_error_and_the_last() {
+    let payload = Bytes::from_static(b"\x96\x11av01\x00\x00\x00\x01x\x01\x00\x00\x09z");
+    let all: Vec<bool> = Video::tracks(&payload).map(|video| video.is_ok()).collect();
+    assert_eq!(all, [true, false]);
+    for nested in [&b"\x96\x16avc1"[..], b"\x96\x31avc1\x00\x00\x00\x01x"] {
+        assert!(Video::parse(&Bytes::copy_from_slice(nested)).is_err());
+    }
 }
 
 #[test]
@@ -167,7 +232,8 @@ proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
         let bytes = Bytes::from(bytes);
-        let _ = Video::parse(&bytes);
-        let _ = Audio::parse(&bytes);
+        prop_assert!(Video::tracks(&bytes).count() <= 256);
+        prop_assert!(Audio::tracks(&bytes).count() <= 256);
+        prop_assert!(Video::tracks(&bytes).all(|video| video.is_err() || video.is_ok_and(|v| v.offset_ns < 1_000_000)));
     }
 }

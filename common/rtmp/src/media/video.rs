@@ -3,15 +3,18 @@
 use bytes::Bytes;
 
 use super::cursor::{self, Cursor};
+use super::packet::{self, Body, Packet};
 use crate::Result;
 
-/// One video message.
+/// One video message, or one track of a message that has several.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Video {
     /// Keyframe or not.
     pub frame_type: FrameType,
-    /// 0 but in multitrack messages, of which the first track is read.
+    /// 0 but in multitrack messages; 0 is the default track there, too.
     pub track: u8,
+    /// To be added to the message's timestamp: nanoseconds, below 1,000,000.
+    pub offset_ns: u32,
     /// What it carries.
     pub body: VideoBody,
 }
@@ -87,6 +90,16 @@ impl VideoCodec {
         }
     }
 
+    /// How sequence headers and frames name it.
+    pub fn four_cc(self) -> [u8; 4] {
+        match self {
+            VideoCodec::Avc => *b"avc1",
+            VideoCodec::Hevc => *b"hvc1",
+            VideoCodec::Av1 => *b"av01",
+            VideoCodec::Vp9 => *b"vp09",
+        }
+    }
+
     fn from_four_cc(four_cc: [u8; 4]) -> Option<Self> {
         match &four_cc {
             b"avc1" => Some(VideoCodec::Avc),
@@ -99,36 +112,107 @@ impl VideoCodec {
 }
 
 impl Video {
-    /// Reads a message body.
+    /// Reads a message body; of several tracks, the first.
     ///
     /// # Errors
     /// [`MalformedMedia`](crate::Error::MalformedMedia) when it ends too early for what it says it is. An unknown codec is no
     /// error but [`VideoBody::Unsupported`].
     pub fn parse(payload: &Bytes) -> Result<Self> {
-        let mut cursor = Cursor::new(payload, "video message");
-        let head = cursor.u8()?;
-        let frame_type = match head >> 4 & 0x07 {
-            1 | 4 => FrameType::Key,
-            2 => FrameType::Inter,
-            3 => FrameType::Disposable,
-            5 => FrameType::Command,
-            _ => FrameType::Reserved,
-        };
-        if head & 0x80 != 0 {
-            enhanced(frame_type, head & 0x0F, cursor)
-        } else {
-            Ok(Self {
-                frame_type,
-                track: 0,
-                body: legacy(frame_type, head & 0x0F, cursor)?,
-            })
+        match Self::tracks(payload).next() {
+            Some(first) => first,
+            None => Err(Cursor::new(payload, WHAT).short()),
         }
+    }
+
+    /// Reads all tracks of a message, in the order in which they are there. After an error nothing comes.
+    pub fn tracks(payload: &Bytes) -> VideoTracks {
+        VideoTracks(State::Begin(payload.clone()))
     }
 
     /// Whether this is a frame that can be decoded without what came before.
     pub fn is_keyframe(&self) -> bool {
         self.frame_type == FrameType::Key && matches!(self.body, VideoBody::CodedFrames { .. })
     }
+}
+
+const WHAT: &str = "video message";
+
+/// The tracks of one video message.
+#[derive(Debug)]
+pub struct VideoTracks(State);
+
+#[derive(Debug)]
+enum State {
+    Begin(Bytes),
+    Enhanced(FrameType, Packet),
+    End,
+}
+
+impl Iterator for VideoTracks {
+    type Item = Result<Video>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let State::Begin(payload) = &self.0 {
+            match begin(payload) {
+                Ok(Begun::Enhanced(frame_type, packet)) => self.0 = State::Enhanced(frame_type, packet),
+                Ok(Begun::Whole(video)) => {
+                    self.0 = State::End;
+                    return Some(Ok(video));
+                }
+                Err(error) => {
+                    self.0 = State::End;
+                    return Some(Err(error));
+                }
+            }
+        }
+        match &mut self.0 {
+            State::Enhanced(frame_type, packet) => {
+                let (frame_type, packet_type, offset_ns) =
+                    (*frame_type, packet.packet_type, packet.offset_ns);
+                let body = packet.next()?;
+                Some(body.and_then(|body| enhanced(frame_type, packet_type, offset_ns, body)))
+            }
+            State::Begin(_) | State::End => None,
+        }
+    }
+}
+
+enum Begun {
+    Whole(Video),
+    Enhanced(FrameType, Packet),
+}
+
+const METADATA: u8 = 4;
+
+fn begin(payload: &Bytes) -> Result<Begun> {
+    const EX_HEADER: u8 = 0x80;
+    const MULTITRACK: u8 = 6;
+    let mut cursor = Cursor::new(payload, WHAT);
+    let head = cursor.u8()?;
+    let frame_type = match head >> 4 & 0x07 {
+        1 | 4 => FrameType::Key,
+        2 => FrameType::Inter,
+        3 => FrameType::Disposable,
+        5 => FrameType::Command,
+        _ => FrameType::Reserved,
+    };
+    let whole = |body, offset_ns| {
+        Begun::Whole(Video {
+            frame_type,
+            track: 0,
+            offset_ns,
+            body,
+        })
+    };
+    if head & EX_HEADER == 0 {
+        return Ok(whole(legacy(frame_type, head & 0x0F, cursor)?, 0));
+    }
+    let (packet_type, offset_ns) = packet::mod_ex(head & 0x0F, &mut cursor)?;
+    if frame_type == FrameType::Command && packet_type != METADATA {
+        return Ok(whole(VideoBody::Command, offset_ns));
+    }
+    let packet = Packet::read(packet_type, offset_ns, MULTITRACK, cursor)?;
+    Ok(Begun::Enhanced(frame_type, packet))
 }
 
 fn legacy(frame_type: FrameType, codec_id: u8, mut cursor: Cursor) -> Result<VideoBody> {
@@ -164,21 +248,12 @@ fn legacy(frame_type: FrameType, codec_id: u8, mut cursor: Cursor) -> Result<Vid
     })
 }
 
-fn enhanced(frame_type: FrameType, packet_type: u8, mut cursor: Cursor) -> Result<Video> {
-    const METADATA: u8 = 4;
-    const MULTITRACK: u8 = 6;
-    let packet_type = cursor.skip_mod_ex(packet_type)?;
-    if frame_type == FrameType::Command && packet_type != METADATA {
-        return Ok(Video {
-            frame_type,
-            track: 0,
-            body: VideoBody::Command,
-        });
-    }
-    let (packet_type, track, four_cc) = match packet_type {
-        MULTITRACK => cursor.first_track()?,
-        _ => (packet_type, 0, cursor.four_cc()?),
-    };
+fn enhanced(frame_type: FrameType, packet_type: u8, offset_ns: u32, body: Body) -> Result<Video> {
+    let Body {
+        track,
+        four_cc,
+        mut cursor,
+    } = body;
     let body = match (packet_type, VideoCodec::from_four_cc(four_cc)) {
         (METADATA, _) => VideoBody::Metadata(cursor.rest()),
         (_, None) => VideoBody::Unsupported {
@@ -210,6 +285,7 @@ fn enhanced(frame_type: FrameType, packet_type: u8, mut cursor: Cursor) -> Resul
     Ok(Video {
         frame_type,
         track,
+        offset_ns,
         body,
     })
 }

@@ -61,9 +61,9 @@ pub struct ConnectRequest {
     pub flash_version: String,
     /// 0 is AMF0, 3 is AMF3.
     pub object_encoding: f64,
-    /// Codecs of Enhanced RTMP that the client names, as FourCCs ("*" is any).
+    /// Codecs of Enhanced RTMP that the client names in its list and maps, as FourCCs ("*" is any).
     pub four_cc: Vec<String>,
-    /// `capsEx` of E-RTMP: 1 reconnect, 2 multitrack, 4 ModEx, 8 nanosecond offsets.
+    /// What else it can do, flags of [`caps_ex`](crate::caps_ex).
     pub caps_ex: Option<u32>,
 }
 

@@ -1,6 +1,7 @@
 //! The answer to `connect`.
 
 use crate::amf0::Value;
+use crate::caps_ex;
 use crate::command::Command;
 
 /// What a `connect` asked that its answer must repeat.
@@ -12,14 +13,12 @@ pub(super) struct ConnectAsked {
     pub(super) enhanced: bool,
 }
 
-/// FourCCs that [`media`](crate::media) reads.
+/// FourCCs of what is taken: an encoder that has several codecs chooses among these.
 const VIDEO: [&str; 4] = ["avc1", "hvc1", "av01", "vp09"];
-const AUDIO: [&str; 5] = ["mp4a", "Opus", "fLaC", "ac-3", "ec-3"];
+const AUDIO: [&str; 2] = ["mp4a", "Opus"];
 
 /// E-RTMP "FourCC info map" flag: we hand it on without decoding.
 const CAN_FORWARD: f64 = 4.0;
-/// E-RTMP `capsEx`: multitrack (2) and ModEx (4) are understood.
-const CAPS_EX: f64 = 6.0;
 
 /// `_result` of an accepted connect. E-RTMP has the capabilities among the properties; some clients look for them in the
 /// information object, so that both have them.
@@ -62,7 +61,7 @@ fn enhanced() -> [(String, Value); 4] {
         )
     };
     [
-        ("capsEx".to_owned(), Value::Number(CAPS_EX)),
+        ("capsEx".to_owned(), Value::Number(f64::from(caps_ex::ALL))),
         ("fourCcList".to_owned(), Value::StrictArray(list)),
         ("videoFourCcInfoMap".to_owned(), map(&VIDEO)),
         ("audioFourCcInfoMap".to_owned(), map(&AUDIO)),

@@ -10,6 +10,7 @@ use super::event::{Event, Rejection, RequestId};
 use super::reply::{self, ConnectAsked};
 use super::stream::{State, Streams};
 use crate::amf0::{self, Value};
+use crate::caps_ex;
 use crate::chunk::Kind;
 use crate::command::Command;
 use crate::connection::{self, Connection, Incoming};
@@ -28,12 +29,16 @@ pub struct ServerSession {
     /// Application as it came; may hold a key.
     app: StreamKey,
     last_request: u64,
+    /// What the client can do, flags of [`caps_ex`].
+    caps_ex: u32,
     /// Start of the wait for what has to come next: connect, then publish or play.
     waiting_since: Duration,
     pinged: Option<Duration>,
     /// The application answered: clocks that stood still meanwhile start again at the next `now`.
     decided: bool,
 }
+
+pub(crate) const RECONNECT_REQUEST: &str = "NetConnection.Connect.ReconnectRequest";
 
 #[derive(Debug)]
 enum Phase {
@@ -51,6 +56,7 @@ impl ServerSession {
             streams: Streams::default(),
             app: StreamKey::default(),
             last_request: 0,
+            caps_ex: 0,
             waiting_since: now,
             pinged: None,
             decided: false,
@@ -244,6 +250,27 @@ impl ServerSession {
             }
         }
         self.status(stream, "error", &rejection.code, &rejection.description)
+    }
+
+    /// Asks the client to connect anew, at `tc_url` if there is one and else where it is now, and to go on there (E-RTMP
+    /// "Reconnect Request"). It goes on sending here up to a keyframe, and should be served until it closes. False when the
+    /// client does not know how: then nothing was sent.
+    ///
+    /// # Errors
+    /// [`Error::OutputFull`].
+    pub fn request_reconnect(&mut self, tc_url: Option<&str>, description: &str) -> Result<bool> {
+        if self.caps_ex & caps_ex::RECONNECT == 0 || !matches!(self.phase, Phase::Connected) {
+            return Ok(false);
+        }
+        let mut information = vec![
+            ("level".to_owned(), "status".into()),
+            ("code".to_owned(), RECONNECT_REQUEST.into()),
+            ("description".to_owned(), description.into()),
+        ];
+        information.extend(tc_url.map(|url| ("tcUrl".to_owned(), url.into())));
+        let status = Command::new("onStatus", 0.0, Value::Null, vec![Value::Object(information)]);
+        self.connection.send_command(0, &status)?;
+        Ok(true)
     }
 
     /// Tells a player that the stream is over.

@@ -96,12 +96,20 @@ impl ServerSession {
                 .unwrap_or_default()
         };
         let number = |name| command.object.get(name).and_then(Value::as_number);
-        let four_cc: Vec<String> = match command.object.get("fourCcList") {
+        let mut four_cc: Vec<String> = match command.object.get("fourCcList") {
             Some(Value::StrictArray(list)) => {
                 list.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
             _ => Vec::new(),
         };
+        for map in ["videoFourCcInfoMap", "audioFourCcInfoMap"] {
+            let named = command.object.get(map).and_then(Value::properties);
+            for (name, _) in named.into_iter().flatten() {
+                if !four_cc.contains(name) {
+                    four_cc.push(name.clone());
+                }
+            }
+        }
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -118,6 +126,7 @@ impl ServerSession {
                 .iter()
                 .any(|name| command.object.get(name).is_some());
         self.app = StreamKey::new(text("app"));
+        self.caps_ex = caps_ex.unwrap_or_default();
         let event = ConnectRequest {
             request: next_request(&mut self.last_request),
             app: public_app(text("app")).to_owned(),
