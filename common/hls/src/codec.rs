@@ -1,22 +1,39 @@
 //! Codec configurations: what an initialization segment and a CODECS attribute are made of.
 
 mod aac;
+mod av1;
 mod avc;
 mod bits;
+mod frame_rate;
+mod hevc;
+mod nal;
+mod opus;
+mod vp9;
 
 pub use aac::Aac;
-pub use avc::{Avc, FrameRate};
+pub use av1::{Av1, Av1Format};
+pub use avc::Avc;
+pub use frame_rate::FrameRate;
+pub use hevc::{Hevc, ProfileTierLevel};
+pub use opus::{Opus, OpusMapping};
+pub use vp9::Vp9;
 
 use bytes::Bytes;
 
 use crate::Result;
 
-/// How the pictures are coded. HEVC, AV1 and VP9 will join.
+/// How the pictures are coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VideoConfig {
     /// H.264.
     Avc(Avc),
+    /// H.265.
+    Hevc(Hevc),
+    /// AV1.
+    Av1(Av1),
+    /// VP9.
+    Vp9(Vp9),
 }
 
 impl VideoConfig {
@@ -28,24 +45,100 @@ impl VideoConfig {
         Avc::parse(record).map(Self::Avc)
     }
 
+    /// Reads an HEVCDecoderConfigurationRecord (ISO/IEC 14496-15 8.3.2.1).
+    ///
+    /// # Errors
+    /// [`crate::Error::MalformedHevc`], on anything a player could not be initialized with. Never panics.
+    pub fn hevc(record: Bytes) -> Result<Self> {
+        Hevc::parse(record).map(Self::Hevc)
+    }
+
+    /// Reads an AV1CodecConfigurationRecord (AV1 ISOBMFF 2.3). One without a sequence header is completed by the first
+    /// keyframe.
+    ///
+    /// # Errors
+    /// [`crate::Error::MalformedAv1`], on anything a player could not be initialized with. Never panics.
+    pub fn av1(record: Bytes) -> Result<Self> {
+        Av1::parse(record).map(Self::Av1)
+    }
+
+    /// Reads a VPCodecConfigurationRecord (VP ISOBMFF). It tells no size: the first keyframe does.
+    ///
+    /// # Errors
+    /// [`crate::Error::MalformedVp9`], on anything a player could not be initialized with. Never panics.
+    pub fn vp9(record: Bytes) -> Result<Self> {
+        Vp9::parse(record).map(Self::Vp9)
+    }
+
     /// The RFC 6381 name for the CODECS attribute, for example `avc1.64001f`.
     pub fn codec(&self) -> String {
         match self {
             Self::Avc(avc) => avc.codec(),
+            Self::Hevc(hevc) => hevc.codec(),
+            Self::Av1(av1) => av1.codec(),
+            Self::Vp9(vp9) => vp9.codec(),
         }
     }
 
-    /// Width and height in pixels, cropped.
+    /// Width and height in pixels, cropped. Zero while no keyframe of a codec has come whose configuration does not tell.
     pub fn resolution(&self) -> (u16, u16) {
         match self {
             Self::Avc(avc) => (avc.width, avc.height),
+            Self::Hevc(hevc) => (hevc.width, hevc.height),
+            Self::Av1(av1) => (av1.width, av1.height),
+            Self::Vp9(vp9) => (vp9.width, vp9.height),
         }
     }
 
-    /// The parameter sets as length-prefixed NAL units, as they may stand in front of a keyframe's own.
-    pub(crate) fn in_band(&self) -> Bytes {
+    /// Frames per second, when the configuration tells.
+    pub fn frame_rate(&self) -> Option<FrameRate> {
         match self {
-            Self::Avc(avc) => avc.in_band(),
+            Self::Avc(avc) => avc.frame_rate,
+            Self::Hevc(hevc) => hevc.frame_rate,
+            Self::Av1(av1) => av1.frame_rate,
+            Self::Vp9(vp9) => vp9.frame_rate,
+        }
+    }
+
+    /// Takes the encoder's word for the frame rate where the configuration does not tell, as VP9's never does.
+    #[must_use]
+    pub fn or_frame_rate(mut self, told: Option<FrameRate>) -> Self {
+        let own = match &mut self {
+            Self::Avc(avc) => &mut avc.frame_rate,
+            Self::Hevc(hevc) => &mut hevc.frame_rate,
+            Self::Av1(av1) => &mut av1.frame_rate,
+            Self::Vp9(vp9) => &mut vp9.frame_rate,
+        };
+        *own = own.or(told);
+        self
+    }
+
+    /// What a keyframe says of itself, where that is not what this configuration says.
+    pub(crate) fn at_keyframe(&self, data: &Bytes) -> Option<Self> {
+        match self {
+            // New parameter sets come as a new configuration.
+            Self::Avc(_) | Self::Hevc(_) => None,
+            Self::Av1(av1) => av1.at_keyframe(data).map(Self::Av1),
+            Self::Vp9(vp9) => vp9.at_keyframe(data).map(Self::Vp9),
+        }
+        .map(|config| config.or_frame_rate(self.frame_rate()))
+    }
+
+    /// A coded picture as it is put into a sample.
+    pub(crate) fn sample(&self, data: Bytes) -> Bytes {
+        match self {
+            Self::Av1(_) => Av1::sample(data),
+            Self::Avc(_) | Self::Hevc(_) | Self::Vp9(_) => data,
+        }
+    }
+
+    /// What is put before a keyframe: the parameter sets where they are to be repeated, and what it cannot do without.
+    pub(crate) fn in_band(&self, sample: &Bytes, repeated: bool) -> Bytes {
+        match self {
+            Self::Avc(avc) if repeated => avc.in_band(),
+            Self::Hevc(hevc) if repeated => hevc.in_band(),
+            Self::Av1(av1) => av1.in_band(sample),
+            Self::Avc(_) | Self::Hevc(_) | Self::Vp9(_) => Bytes::new(),
         }
     }
 
@@ -53,23 +146,20 @@ impl VideoConfig {
     pub(crate) fn delimiter_len(&self, access_unit: &Bytes) -> usize {
         match self {
             Self::Avc(avc) => avc.delimiter_len(access_unit),
-        }
-    }
-
-    /// Frames per second, when the parameter sets tell.
-    pub fn frame_rate(&self) -> Option<FrameRate> {
-        match self {
-            Self::Avc(avc) => avc.frame_rate,
+            Self::Hevc(hevc) => hevc.delimiter_len(access_unit),
+            Self::Av1(_) | Self::Vp9(_) => 0,
         }
     }
 }
 
-/// How the sound is coded. Opus will join.
+/// How the sound is coded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AudioConfig {
     /// AAC-LC, HE-AAC, HE-AAC v2.
     Aac(Aac),
+    /// Opus.
+    Opus(Opus),
 }
 
 impl AudioConfig {
@@ -81,10 +171,20 @@ impl AudioConfig {
         Aac::parse(config).map(Self::Aac)
     }
 
-    /// The RFC 6381 name for the CODECS attribute, for example `mp4a.40.2`.
+    /// Reads an identification header (RFC 7845 5.1).
+    ///
+    /// # Errors
+    /// [`crate::Error::MalformedOpus`]. Never panics.
+    pub fn opus(header: &Bytes) -> Result<Self> {
+        Opus::parse(header).map(Self::Opus)
+    }
+
+    /// The name for the CODECS attribute, for example `mp4a.40.2`.
     pub fn codec(&self) -> String {
         match self {
             Self::Aac(aac) => aac.codec(),
+            // As the sample entry's type (RFC 6381 3.3); players compare without case.
+            Self::Opus(_) => "Opus".to_owned(),
         }
     }
 
@@ -92,13 +192,24 @@ impl AudioConfig {
     pub fn sample_rate(&self) -> u32 {
         match self {
             Self::Aac(aac) => aac.sample_rate,
+            Self::Opus(_) => opus::SAMPLE_RATE,
         }
     }
 
-    /// Samples a coded frame decodes to, at [`Self::sample_rate`].
+    /// Samples that most coded frames decode to, at [`Self::sample_rate`].
     pub fn samples_per_frame(&self) -> u32 {
         match self {
             Self::Aac(aac) => aac.samples_per_frame,
+            // 20 ms, which RFC 7845 recommends and encoders use.
+            Self::Opus(_) => 960,
+        }
+    }
+
+    /// Samples that this frame decodes to; `None` when it is no frame of this codec.
+    pub(crate) fn samples(&self, frame: &[u8]) -> Option<u32> {
+        match self {
+            Self::Aac(aac) => Some(aac.samples_per_frame),
+            Self::Opus(_) => opus::samples(frame),
         }
     }
 }

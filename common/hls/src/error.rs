@@ -10,6 +10,18 @@ pub enum Error {
     /// The AAC AudioSpecificConfig cannot be read (ISO/IEC 14496-3 1.6.2.1).
     #[error("malformed aac configuration: {0}")]
     MalformedAac(&'static str),
+    /// The HEVC decoder configuration record or its parameter sets cannot be read (ISO/IEC 14496-15 8.3.2.1).
+    #[error("malformed hevc configuration: {0}")]
+    MalformedHevc(&'static str),
+    /// The AV1 codec configuration record or its sequence header cannot be read (AV1 ISOBMFF 2.3).
+    #[error("malformed av1 configuration: {0}")]
+    MalformedAv1(&'static str),
+    /// The VP codec configuration record cannot be read (VP ISOBMFF).
+    #[error("malformed vp9 configuration: {0}")]
+    MalformedVp9(&'static str),
+    /// The Opus identification header cannot be read (RFC 7845 5.1).
+    #[error("malformed opus configuration: {0}")]
+    MalformedOpus(&'static str),
     /// No keyframe came within the limit: the stream cannot be segmented. The publisher should be told and disconnected.
     #[error("no keyframe for {seconds} s: set the encoder's keyframe interval to 2 s")]
     KeyframeInterval {

@@ -1,5 +1,6 @@
 //! Fragmented MP4 (ISO/IEC 14496-12 8.8): the initialization segment and parts.
 
+mod entry;
 mod init;
 mod part;
 

@@ -31,12 +31,16 @@ mod codec;
 mod error;
 mod fmp4;
 mod frame;
+pub mod fuzz;
 mod packager;
 mod playlist;
 mod time;
 mod timeline;
 
-pub use codec::{Aac, AudioConfig, Avc, FrameRate, VideoConfig};
+pub use codec::{
+    Aac, AudioConfig, Av1, Av1Format, Avc, FrameRate, Hevc, Opus, OpusMapping, ProfileTierLevel, VideoConfig,
+    Vp9,
+};
 pub use error::Error;
 pub use fmp4::Part;
 pub use frame::{Frame, Track};

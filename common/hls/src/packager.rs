@@ -125,7 +125,11 @@ impl Packager {
     }
 
     fn take_frame(&mut self, frame: Frame, now: UtcMicros, out: &mut Vec<Output>) -> Result<()> {
-        if frame.data.is_empty() || !self.has_config(frame.track, out) {
+        if frame.data.is_empty() {
+            return Ok(());
+        }
+        let frame = self.prepared(frame);
+        if !self.has_config(frame.track, out) {
             return Ok(());
         }
         if let Some(max) = self.segmenter.max_segment_us() {
@@ -172,10 +176,26 @@ impl Packager {
         out
     }
 
+    /// Brings a picture into the form of a sample, and hears what a keyframe says of itself.
+    fn prepared(&mut self, mut frame: Frame) -> Frame {
+        if frame.track == Track::Video
+            && let Some(video) = &self.announced.video
+        {
+            frame.data = video.sample(frame.data);
+            if frame.keyframe
+                && let Some(changed) = video.at_keyframe(&frame.data)
+            {
+                self.push_config(MediaConfig::Video(changed));
+            }
+        }
+        frame
+    }
+
     fn has_config(&mut self, track: Track, out: &mut Vec<Output>) -> bool {
         let (known, warned) = match track {
             Track::Video => (
-                self.announced.video.is_some(),
+                // Without a size, no player can be initialized.
+                matches!(&self.announced.video, Some(video) if video.resolution().0 > 0),
                 &mut self.warned.video_before_config,
             ),
             Track::Audio => (
@@ -300,7 +320,7 @@ impl Packager {
         if changes && !frame.keyframe {
             return Ok(());
         }
-        let raw = running.origin.ticks(placed.ms, VIDEO_TIMESCALE);
+        let raw = running.origin.ticks(placed.ms, VIDEO_TIMESCALE) + frame.nanos_in(VIDEO_TIMESCALE);
         let composition = i64::from(frame.composition_ms.clamp(-60_000, 60_000)) * 90;
         // New parameter sets begin another grid; else the grid tells where the old generation ends.
         let on_grid = (!changes).then(|| running.grid.place(raw, composition));
@@ -361,13 +381,17 @@ impl Packager {
             return Ok(());
         };
         let rate = audio.sample_rate();
-        let raw = running.origin.ticks(placed.ms, rate);
+        // What holds no samples is no frame of this codec.
+        let Some(count) = audio.samples(&frame.data) else {
+            return Ok(());
+        };
+        let raw = running.origin.ticks(placed.ms, rate) + frame.nanos_in(rate);
         // Sound from before media time begins.
         if raw < 0 || placed.ms < running.origin.ms {
             return Ok(());
         }
         let millis = |samples: i64| samples * 1_000 / i64::from(rate);
-        let start = match samples.place(raw) {
+        let start = match samples.place(raw, count) {
             SampleTime::Continues(start) => start,
             SampleTime::AfterGap { start, gap } => {
                 let by_ms = millis(gap);
@@ -382,7 +406,7 @@ impl Packager {
                 return Ok(());
             }
         };
-        self.segmenter.sound(start, frame.data, now, out);
+        self.segmenter.sound(start, count, frame.data, now, out);
         Ok(())
     }
 }

@@ -1,43 +1,11 @@
 //! H.264: the AVCDecoderConfigurationRecord and what its sequence parameter set tells (ITU-T H.264 7.3.2.1.1, E.1.1).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::bits::Bits;
+use super::bits::{Bits, without_emulation_prevention};
+use super::frame_rate::FrameRate;
+use super::nal;
 use crate::{Error, Result};
-
-/// Frames per second as a ratio, in lowest terms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameRate {
-    /// Frames ...
-    pub numerator: u32,
-    /// ... in so many seconds; not zero.
-    pub denominator: u32,
-}
-
-impl FrameRate {
-    /// `None` outside of 1 to 240 frames per second.
-    pub fn new(numerator: u32, denominator: u32) -> Option<Self> {
-        let (n, d) = (u64::from(numerator), u64::from(denominator));
-        if d == 0 || n < d || n > 240 * d {
-            return None;
-        }
-        let (mut a, mut b) = (numerator, denominator);
-        while b != 0 {
-            (a, b) = (b, a % b);
-        }
-        let reduced = Self {
-            numerator: numerator / a,
-            denominator: denominator / a,
-        };
-        // Bounds the arithmetic of the frame grid; no real rate comes near.
-        (reduced.numerator <= 10_000_000).then_some(reduced)
-    }
-
-    /// As a decimal number.
-    pub fn as_f64(self) -> f64 {
-        f64::from(self.numerator) / f64::from(self.denominator)
-    }
-}
 
 /// An H.264 track.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,32 +70,14 @@ impl Avc {
     }
 
     pub(super) fn in_band(&self) -> Bytes {
-        let mut units = BytesMut::new();
-        for set in self.sps.iter().chain(&self.pps) {
-            // A record's sets are shorter than 2^16, and parsing refused those that one byte cannot tell the length of.
-            units.put_uint(set.len() as u64, usize::from(self.length_size));
-            units.put_slice(set);
-        }
-        units.freeze()
+        nal::with_lengths(self.sps.iter().chain(&self.pps), self.length_size)
     }
 
-    /// The length of a leading access unit delimiter, which is always the first NAL unit (ITU-T H.264 7.4.1.2.3).
     pub(super) fn delimiter_len(&self, access_unit: &[u8]) -> usize {
         const ACCESS_UNIT_DELIMITER: u8 = 9;
-        let prefix = usize::from(self.length_size);
-        let Some(length) = access_unit.get(..prefix) else {
-            return 0;
-        };
-        let length = length.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
-        let is_delimiter = access_unit
-            .get(prefix)
-            .is_some_and(|b| b & 0x1f == ACCESS_UNIT_DELIMITER);
-        let end = prefix + length;
-        if is_delimiter && end <= access_unit.len() {
-            end
-        } else {
-            0
-        }
+        nal::delimiter_len(access_unit, self.length_size, |header| {
+            header & 0x1f == ACCESS_UNIT_DELIMITER
+        })
     }
 
     pub(super) fn codec(&self) -> String {
@@ -171,21 +121,6 @@ impl Sps {
             "the sequence parameter set ends too early or is out of range",
         ))
     }
-}
-
-/// Drops the 0x03 of each 0x000003 (ITU-T H.264 7.4.1).
-fn without_emulation_prevention(nal: &[u8]) -> Vec<u8> {
-    let mut payload = Vec::with_capacity(nal.len());
-    let mut zeros = 0;
-    for &byte in nal {
-        if zeros >= 2 && byte == 3 {
-            zeros = 0;
-            continue;
-        }
-        zeros = if byte == 0 { zeros + 1 } else { 0 };
-        payload.push(byte);
-    }
-    payload
 }
 
 fn read(bits: &mut Bits<'_>) -> Option<Sps> {
@@ -335,15 +270,6 @@ pub(crate) mod tests {
         for length in 0..X264_720P.len() - 4 {
             assert!(avc(&X264_720P[..length]).is_err(), "{length} bytes");
         }
-    }
-
-    #[test]
-    fn rates_outside_of_what_a_camera_gives_are_not_rates() {
-        assert_eq!(FrameRate::new(0, 1), None);
-        assert_eq!(FrameRate::new(30, 0), None);
-        assert_eq!(FrameRate::new(1_000, 1), None);
-        let ntsc = FrameRate::new(60_000, 2_002).unwrap();
-        assert_eq!((ntsc.numerator, ntsc.denominator), (30_000, 1_001));
     }
 
     proptest! {

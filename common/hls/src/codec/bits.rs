@@ -33,6 +33,12 @@ impl<'a> Bits<'a> {
         Some(value)
     }
 
+    /// Passes over any number of bits.
+    pub(super) fn skip(&mut self, count: usize) -> Option<()> {
+        let end = self.position.checked_add(count)?;
+        (end <= self.bytes.len() * 8).then(|| self.position = end)
+    }
+
     /// ue(v) of ITU-T H.264 9.1, up to 2^32 - 2.
     pub(super) fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
@@ -55,4 +61,19 @@ impl<'a> Bits<'a> {
             -(code / 2)
         })
     }
+}
+
+/// Drops the 0x03 of each 0x000003 (ITU-T H.264 7.4.1, ITU-T H.265 7.4.2).
+pub(super) fn without_emulation_prevention(nal: &[u8]) -> Vec<u8> {
+    let mut payload = Vec::with_capacity(nal.len());
+    let mut zeros = 0;
+    for &byte in nal {
+        if zeros >= 2 && byte == 3 {
+            zeros = 0;
+            continue;
+        }
+        zeros = if byte == 0 { zeros + 1 } else { 0 };
+        payload.push(byte);
+    }
+    payload
 }

@@ -2,29 +2,33 @@
 
 use bytes::Bytes;
 use mp4_atom::{
-    Audio, Avc1, Avcc, AvccExt, Codec, Dinf, Dref, DrefEntry, Encode, FourCC, Ftyp, Hdlr, Mdhd, Mdia, Minf,
-    Moov, Mp4a, Mvex, Mvhd, Smhd, Stbl, Stco, Stsd, Tkhd, Trak, Trex, Url, Visual, Vmhd, esds,
+    Codec, Dinf, Dref, DrefEntry, Encode, FourCC, Ftyp, Hdlr, Mdhd, Mdia, Minf, Moov, Mvex, Mvhd, Smhd, Stbl,
+    Stco, Stsd, Tkhd, Trak, Trex, Url, Vmhd,
 };
 
-use super::{AUDIO_TRACK, NON_SYNC, SYNC, VIDEO_TIMESCALE, VIDEO_TRACK};
-use crate::codec::{Aac, Avc};
+use super::{AUDIO_TRACK, NON_SYNC, SYNC, VIDEO_TIMESCALE, VIDEO_TRACK, entry};
 use crate::{AudioConfig, Error, Result, VideoConfig};
 
 /// Writes the initialization segment of one or two tracks.
 pub(crate) fn write(video: Option<&VideoConfig>, audio: Option<&AudioConfig>) -> Result<Bytes> {
+    let mut compatible_brands = [b"iso6", b"cmfc", b"mp41"].map(FourCC::new).to_vec();
+    // AV1 ISOBMFF 2.1.
+    if let Some(VideoConfig::Av1(_)) = video {
+        compatible_brands.push(FourCC::new(b"av01"));
+    }
     let ftyp = Ftyp {
         major_brand: FourCC::new(b"iso6"),
         minor_version: 512,
-        compatible_brands: [b"iso6", b"cmfc", b"mp41"].map(FourCC::new).to_vec(),
+        compatible_brands,
     };
     let mut trak = Vec::with_capacity(2);
     let mut trex = Vec::with_capacity(2);
-    if let Some(VideoConfig::Avc(avc)) = video {
-        trak.push(video_trak(avc));
+    if let Some(video) = video {
+        trak.push(video_trak(video));
         trex.push(defaults(VIDEO_TRACK, NON_SYNC));
     }
-    if let Some(AudioConfig::Aac(aac)) = audio {
-        trak.push(audio_trak(aac));
+    if let Some(audio) = audio {
+        trak.push(audio_trak(audio));
         trex.push(defaults(AUDIO_TRACK, SYNC));
     }
     let moov = Moov {
@@ -55,75 +59,24 @@ fn defaults(track_id: u32, default_sample_flags: u32) -> Trex {
     }
 }
 
-fn video_trak(avc: &Avc) -> Trak {
-    let to_vecs = |sets: &[Bytes]| sets.iter().map(|set| set.to_vec()).collect();
-    let codec = Codec::Avc1(Avc1 {
-        visual: Visual {
-            data_reference_index: 1,
-            width: avc.width,
-            height: avc.height,
-            ..Visual::default()
-        },
-        avcc: Avcc {
-            configuration_version: 1,
-            avc_profile_indication: avc.profile[0],
-            profile_compatibility: avc.profile[1],
-            avc_level_indication: avc.profile[2],
-            length_size: avc.length_size,
-            sequence_parameter_sets: to_vecs(&avc.sps),
-            picture_parameter_sets: to_vecs(&avc.pps),
-            ext: avc.high.map(|(chroma_format, luma, chroma)| AvccExt {
-                chroma_format,
-                bit_depth_luma: luma,
-                bit_depth_chroma: chroma,
-                sequence_parameter_sets_ext: Vec::new(),
-            }),
-        },
-        ..Avc1::default()
-    });
+fn video_trak(video: &VideoConfig) -> Trak {
+    let (width, height) = video.resolution();
     let tkhd = Tkhd {
         track_id: VIDEO_TRACK,
         enabled: true,
         in_movie: true,
-        width: avc.width.into(),
-        height: avc.height.into(),
+        width: width.into(),
+        height: height.into(),
         ..Tkhd::default()
     };
     let minf = Minf {
         vmhd: Some(Vmhd::default()),
-        ..minf(codec)
+        ..minf(entry::video(video))
     };
     trak(tkhd, b"vide", VIDEO_TIMESCALE, minf)
 }
 
-fn audio_trak(aac: &Aac) -> Trak {
-    let codec = Codec::Mp4a(Mp4a {
-        audio: Audio {
-            data_reference_index: 1,
-            channel_count: aac.channels,
-            sample_size: 16,
-            // 16.16 fixed point: higher rates are told by the AudioSpecificConfig alone.
-            sample_rate: u16::try_from(aac.sample_rate).unwrap_or(0).into(),
-        },
-        esds: mp4_atom::Esds {
-            es_desc: esds::EsDescriptor {
-                es_id: AUDIO_TRACK as u16,
-                dec_config: esds::DecoderConfig {
-                    // Audio ISO/IEC 14496-3; an audio stream (ISO/IEC 14496-1 tables 5 and 6).
-                    object_type_indication: 0x40,
-                    stream_type: 5,
-                    dec_specific: Some(esds::DecoderSpecific {
-                        raw: aac.config.to_vec(),
-                        ..esds::DecoderSpecific::default()
-                    }),
-                    ..esds::DecoderConfig::default()
-                },
-                ..esds::EsDescriptor::default()
-            },
-        },
-        btrt: None,
-        taic: None,
-    });
+fn audio_trak(audio: &AudioConfig) -> Trak {
     let tkhd = Tkhd {
         track_id: AUDIO_TRACK,
         enabled: true,
@@ -131,11 +84,12 @@ fn audio_trak(aac: &Aac) -> Trak {
         volume: 1.into(),
         ..Tkhd::default()
     };
-    let minf = Minf {
+    let mut minf = Minf {
         smhd: Some(Smhd::default()),
-        ..minf(codec)
+        ..minf(entry::audio(audio))
     };
-    trak(tkhd, b"soun", aac.sample_rate, minf)
+    minf.stbl.sgpd.extend(entry::roll(audio));
+    trak(tkhd, b"soun", audio.sample_rate(), minf)
 }
 
 fn minf(codec: Codec) -> Minf {

@@ -49,7 +49,8 @@ pub(super) struct Segmenter {
     state: State,
     generation: u32,
     layout: Layout,
-    repeated: Option<VideoConfig>,
+    /// What keyframes are given that lack something.
+    video_config: Option<VideoConfig>,
     writer: Writer,
     video: Run,
     /// The newest picture waits for the next one, which tells its duration.
@@ -81,7 +82,7 @@ impl Segmenter {
                 video: false,
                 audio: None,
             },
-            repeated: None,
+            video_config: None,
             writer: Writer::default(),
             video: Run::new(VIDEO_TRACK),
             held: None,
@@ -112,9 +113,7 @@ impl Segmenter {
         self.generation = self.state.next_generation;
         self.state.next_generation += 1;
         self.layout = layout;
-        // libavformat reads only the first initialization segment of a playlist: from the second on, segments carry the
-        // parameter sets as well, so that its players survive another resolution.
-        self.repeated = video.filter(|_| self.generation > 0).cloned();
+        self.video_config = video.cloned();
         self.discontinuity = self.state.next_msn > 0;
         self.cut_at_keyframe = false;
         self.generation
@@ -155,8 +154,16 @@ impl Segmenter {
         self.held = Some(picture);
     }
 
-    pub(super) fn sound(&mut self, start: i64, data: Bytes, now: UtcMicros, out: &mut Vec<Output>) {
-        let Some((timescale, samples)) = self.layout.audio else {
+    /// Takes a frame of so many samples.
+    pub(super) fn sound(
+        &mut self,
+        start: i64,
+        samples: u32,
+        data: Bytes,
+        now: UtcMicros,
+        out: &mut Vec<Output>,
+    ) {
+        let Some((timescale, _)) = self.layout.audio else {
             return;
         };
         if self.is_overfull() {
@@ -257,19 +264,23 @@ impl Segmenter {
         });
     }
 
-    /// Puts the parameter sets before the keyframe that starts a segment, where this generation repeats them.
+    /// Puts the parameter sets before a keyframe, where they belong there.
     fn with_parameter_sets(&self, keyframe: bool, data: Bytes) -> (Bytes, Bytes) {
+        let Some(video) = self.video_config.as_ref().filter(|_| keyframe) else {
+            return (Bytes::new(), data);
+        };
         let starts_segment =
             self.video.samples.is_empty() && self.open.as_ref().is_some_and(|open| open.parts.is_empty());
-        match &self.repeated {
-            Some(video) if keyframe && starts_segment => {
-                let delimiter = video.delimiter_len(&data);
-                let mut head = BytesMut::from(&data[..delimiter]);
-                head.extend_from_slice(&video.in_band());
-                (head.freeze(), data.slice(delimiter..))
-            }
-            _ => (Bytes::new(), data),
+        // libavformat reads only the first initialization segment of a playlist: from the second on, segments carry the
+        // parameter sets as well, so that its players survive another resolution.
+        let sets = video.in_band(&data, starts_segment && self.generation > 0);
+        if sets.is_empty() {
+            return (sets, data);
         }
+        let delimiter = video.delimiter_len(&data);
+        let mut head = BytesMut::from(&data[..delimiter]);
+        head.extend_from_slice(&sets);
+        (head.freeze(), data.slice(delimiter..))
     }
 
     /// Decides what ends at `at_us`, before a sample that would end at `end_us`.

@@ -37,10 +37,12 @@ impl SampleClock {
         }
     }
 
-    /// Places a frame whose raw time, in samples, is exact to a millisecond or so.
-    pub(crate) fn place(&mut self, raw: i64) -> SampleTime {
+    /// Places a frame of so many samples whose raw time, in samples, is exact to a millisecond or so. Frames need not all be
+    /// of the usual length.
+    pub(crate) fn place(&mut self, raw: i64, samples: u32) -> SampleTime {
+        let samples = i64::from(samples);
         let Some(next) = self.next else {
-            self.next = Some(raw + self.samples_per_frame);
+            self.next = Some(raw + samples);
             return SampleTime::Continues(raw);
         };
         let drift = raw - next;
@@ -60,14 +62,14 @@ impl SampleClock {
                     self.dropping = true;
                     return SampleTime::Overlaps(Some(-drift));
                 }
-                self.next = Some(raw + self.samples_per_frame);
+                self.next = Some(raw + samples);
                 return SampleTime::AfterGap {
                     start: raw,
                     gap: drift,
                 };
             }
         }
-        self.next = Some(next + self.samples_per_frame);
+        self.next = Some(next + samples);
         SampleTime::Continues(next)
     }
 }
@@ -77,6 +79,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    impl SampleClock {
+        fn next(&mut self, raw: i64) -> SampleTime {
+            self.place(raw, 1_024)
+        }
+    }
 
     /// Samples at 44.1 kHz of the rounded-down millisecond of frame k.
     fn raw(k: i64) -> i64 {
@@ -88,7 +96,7 @@ mod tests {
     fn millisecond_rounding_never_shows() {
         let mut clock = SampleClock::new(1_024);
         for k in 0..1_000_000 {
-            assert_eq!(clock.place(raw(k)), SampleTime::Continues(k * 1_024));
+            assert_eq!(clock.next(raw(k)), SampleTime::Continues(k * 1_024));
         }
     }
 
@@ -98,30 +106,41 @@ mod tests {
         for k in 0..1_000 {
             let jitter = [0, 900, -900, 2_000, -1_500][k as usize % 5];
             let expected = if k == 0 { jitter } else { k * 1_024 };
-            assert_eq!(clock.place(k * 1_024 + jitter), SampleTime::Continues(expected));
+            assert_eq!(clock.next(k * 1_024 + jitter), SampleTime::Continues(expected));
+        }
+    }
+
+    #[test]
+    fn frames_of_changing_length_touch() {
+        let mut clock = SampleClock::new(960);
+        let mut end = 0;
+        for k in 0..1_000 {
+            let samples = [960, 480, 1_920, 120][k % 4];
+            assert_eq!(clock.place(end, samples), SampleTime::Continues(end));
+            end += i64::from(samples);
         }
     }
 
     #[test]
     fn a_long_gap_is_kept_at_once() {
         let mut clock = SampleClock::new(1_024);
-        clock.place(0);
+        clock.next(0);
         assert_eq!(
-            clock.place(50_000),
+            clock.next(50_000),
             SampleTime::AfterGap {
                 start: 50_000,
                 gap: 48_976
             }
         );
-        assert_eq!(clock.place(51_024), SampleTime::Continues(51_024));
+        assert_eq!(clock.next(51_024), SampleTime::Continues(51_024));
     }
 
     #[test]
     fn a_short_gap_is_kept_once_it_has_lasted() {
         let mut clock = SampleClock::new(1_024);
-        clock.place(0);
+        clock.next(0);
         let lost = 4 * 1_024;
-        let places: Vec<_> = (1..12).map(|k| clock.place(k * 1_024 + lost)).collect();
+        let places: Vec<_> = (1..12).map(|k| clock.next(k * 1_024 + lost)).collect();
         let gaps = places
             .iter()
             .filter(|p| matches!(p, SampleTime::AfterGap { .. }))
@@ -134,12 +153,11 @@ mod tests {
     fn frames_that_overlap_are_left_out_until_audio_fits_again() {
         let mut clock = SampleClock::new(1_024);
         for k in 0..20 {
-            clock.place(k * 1_024);
+            clock.next(k * 1_024);
         }
         let back = 12 * 1_024;
-        assert_eq!(clock.place(20 * 1_024 - back), SampleTime::Overlaps(Some(back)));
-        let left_out =
-            (21..).take_while(|k| matches!(clock.place(k * 1_024 - back), SampleTime::Overlaps(_)));
+        assert_eq!(clock.next(20 * 1_024 - back), SampleTime::Overlaps(Some(back)));
+        let left_out = (21..).take_while(|k| matches!(clock.next(k * 1_024 - back), SampleTime::Overlaps(_)));
         assert_eq!(left_out.count(), 11);
     }
 
@@ -150,7 +168,7 @@ mod tests {
             let (mut raw, mut end) = (0, i64::MIN);
             for step in steps {
                 raw += step;
-                let start = match clock.place(raw) {
+                let start = match clock.next(raw) {
                     SampleTime::Continues(start) | SampleTime::AfterGap { start, .. } => start,
                     SampleTime::Overlaps(_) => continue,
                 };

@@ -1,0 +1,30 @@
+//! What H.264 and H.265 share: NAL units with length prefixes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+/// Parameter sets with their lengths before them, as they stand in an access unit. All are shorter than 2^16, and the caller
+/// has seen to it that the prefix can tell their length.
+pub(super) fn with_lengths<'a>(sets: impl Iterator<Item = &'a Bytes>, length_size: u8) -> Bytes {
+    let mut units = BytesMut::new();
+    for set in sets {
+        units.put_uint(set.len() as u64, usize::from(length_size));
+        units.put_slice(set);
+    }
+    units.freeze()
+}
+
+/// The length of the first NAL unit with its prefix, if `is_delimiter` says of its first byte that it is an access unit
+/// delimiter; these are always first (ITU-T H.264 7.4.1.2.3, ITU-T H.265 7.4.2.4.4).
+pub(super) fn delimiter_len(access_unit: &[u8], length_size: u8, is_delimiter: impl Fn(u8) -> bool) -> usize {
+    let prefix = usize::from(length_size);
+    let (Some(length), Some(&header)) = (access_unit.get(..prefix), access_unit.get(prefix)) else {
+        return 0;
+    };
+    let length = length.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+    let end = prefix + length;
+    if is_delimiter(header) && end <= access_unit.len() {
+        end
+    } else {
+        0
+    }
+}
