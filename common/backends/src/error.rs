@@ -29,7 +29,7 @@ pub enum Error {
         backend: Backend,
     },
     /// A file is not the one that was pinned.
-    #[error("{file} is not the file that is pinned: its SHA-256 is {found}, not {expected}")]
+    #[error("{file} is not the file that is pinned: its hash is {found}, not {expected}")]
     Hash {
         /// Its name.
         file: String,

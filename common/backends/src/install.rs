@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use crate::elasticsearch::{embedded, stock};
-use crate::{Backend, Home, Result, files, hash, kafka, mongodb, place, postgres, tools};
+use crate::{Backend, Home, Result, files, hash, kafka, mongodb, place, postgres, s3, tools};
 
 /// Says one line about what is being done.
 pub(crate) type Say<'a> = &'a mut dyn FnMut(&str);
@@ -33,7 +33,7 @@ pub fn install(home: &Home, backend: Backend, say: Say<'_>) -> Result<()> {
         ));
         return Ok(());
     }
-    let folder = place::software(home, backend);
+    let folder = place::software(home, backend)?;
     let stamp = stamp(backend);
     if done(&folder, &stamp) {
         say(&format!("{} is in {}", backend.version(), folder.display()));
@@ -44,9 +44,6 @@ pub fn install(home: &Home, backend: Backend, say: Say<'_>) -> Result<()> {
         return Ok(());
     }
     let begun = Instant::now();
-    if !folder.starts_with(home.folder()) {
-        place::make_shared()?;
-    }
     let staging = folder.with_extension("partial");
     files::remove(&staging)?;
     files::make(&staging)?;
@@ -59,6 +56,7 @@ pub fn install(home: &Home, backend: Backend, say: Say<'_>) -> Result<()> {
             java::compile(&staging, &staging.join("lib"), &embedded::SOURCES, say)?;
         }
         Backend::Elasticsearch8 => stock_elasticsearch(home, &staging, say)?,
+        Backend::S3 => s3::install(&staging, say)?,
     }
     files::write(&staging.join(DONE), &stamp)?;
     files::remove(&folder)?;
@@ -88,6 +86,7 @@ fn stamp(backend: Backend) -> String {
             [stock::ARTIFACT, stock::ARCHIVE_SHA256, &stock::descriptor()].concat()
                 + &sources(&stock::SOURCES)
         }
+        Backend::S3 => s3::stamp(),
     };
     hash::of(inputs.as_bytes())
 }

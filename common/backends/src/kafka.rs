@@ -54,6 +54,8 @@ num.partitions=3
 # One node: nothing can be replicated.
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=3
+# As long as dead letters are kept: where a replay of them stands must not be forgotten before.
+offsets.retention.minutes=43200
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=3

@@ -1,6 +1,9 @@
-//! The real servers that the fleet runs on, on loopback and without containers: Kafka, MongoDB, PostgreSQL and
-//! Elasticsearch are fetched (versions pinned, every file checked by SHA-256), started, stopped, killed, paused and
-//! started again with their data.
+//! The real servers that the fleet runs on, on loopback and without containers: Kafka, MongoDB, PostgreSQL,
+//! Elasticsearch and an S3 server are fetched, started, stopped, killed, paused and started again with their data.
+//!
+//! Versions are pinned, and what is fetched is checked: every file of Kafka, MongoDB and Elasticsearch by SHA-256, the sources
+//! of the S3 server by the hash of its Go module (which holds the hashes of the modules that it needs). PostgreSQL is not
+//! fetched: it is what the machine's package manager has installed and answers for.
 //!
 //! For development and tests only: `cargo xtask backends`, the suites on real servers and the chaos test. Nothing of the
 //! product depends on it.
@@ -17,22 +20,25 @@ mod error;
 mod files;
 mod hash;
 mod home;
+mod identity;
 mod install;
 mod kafka;
 mod mongodb;
 mod place;
-mod ports;
+pub mod ports;
 mod postgres;
 mod process;
 mod record;
+mod s3;
 mod server;
 mod tools;
-mod wire;
+pub mod wire;
 
 use serde::{Deserialize, Serialize};
 
 pub use error::Error;
 pub use home::{Home, cache};
+pub use identity::Identity;
 pub use install::install;
 pub use record::Record;
 pub use server::{Server, purge};
@@ -54,16 +60,19 @@ pub enum Backend {
     Elasticsearch,
     /// Elasticsearch 8, the stock distribution: today's wire format.
     Elasticsearch8,
+    /// A server of the S3 protocol that keeps objects as files, with one empty bucket.
+    S3,
 }
 
 impl Backend {
     /// All of them.
-    pub const ALL: [Backend; 5] = [
+    pub const ALL: [Backend; 6] = [
         Backend::Kafka,
         Backend::MongoDb,
         Backend::Postgres,
         Backend::Elasticsearch,
         Backend::Elasticsearch8,
+        Backend::S3,
     ];
     /// Those that a fleet needs: one of each kind.
     pub const FLEET: [Backend; 4] = [
@@ -82,6 +91,7 @@ impl Backend {
             Backend::Postgres => "postgres",
             Backend::Elasticsearch => "elasticsearch",
             Backend::Elasticsearch8 => "elasticsearch8",
+            Backend::S3 => "s3",
         }
     }
 
@@ -94,6 +104,7 @@ impl Backend {
             Backend::Postgres => postgres::VERSIONS,
             Backend::Elasticsearch => elasticsearch::embedded::VERSION,
             Backend::Elasticsearch8 => elasticsearch::stock::VERSION,
+            Backend::S3 => s3::VERSION,
         }
     }
 
@@ -106,6 +117,7 @@ impl Backend {
             Backend::Postgres => "MARQUEE_TEST_POSTGRES",
             Backend::Elasticsearch => "MARQUEE_TEST_ELASTICSEARCH",
             Backend::Elasticsearch8 => "MARQUEE_TEST_ELASTICSEARCH_8",
+            Backend::S3 => "MARQUEE_TEST_S3",
         }
     }
 

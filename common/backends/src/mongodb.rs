@@ -36,6 +36,8 @@ pub(crate) fn command(place: &Place) -> Command {
         .args(["--replSet", SET, "--nounixsocket", "--oplogSize", "64"])
         .args(["--wiredTigerCacheSizeGB", "0.25"])
         .args(["--setParameter", "diagnosticDataCollectionEnabled=false"])
+        // Ours take milliseconds; what a killed process has begun must not lock its documents for the usual minute.
+        .args(["--setParameter", "transactionLifetimeLimitSeconds=10"])
         // A stop need not give a set's other members time to take over: there are none.
         .args(["--setParameter", "shutdownTimeoutMillisForSignaledShutdown=0"]);
     command

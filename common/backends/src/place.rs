@@ -55,7 +55,7 @@ impl Place {
                 (found.version, found.programs)
             }
             _ => {
-                let software = software(home, backend);
+                let software = software(home, backend)?;
                 if !software.join(crate::install::DONE).is_file() {
                     return Err(Error::NotInstalled { backend });
                 }
@@ -188,19 +188,21 @@ fn user_of(backend: Backend) -> Option<User> {
     }
 }
 
-/// Where the software of that server is, or will be.
-pub(crate) fn software(home: &Home, backend: Backend) -> PathBuf {
+/// Where the software of that server is, or will be: a folder that nobody else could have put there.
+pub(crate) fn software(home: &Home, backend: Backend) -> Result<PathBuf> {
     let folder = home.of(backend);
     let Some(user) = user_of(backend) else {
-        return folder;
+        return Ok(folder);
     };
     let above = home.folder().ancestors().find(|folder| folder.exists());
     if above.is_some_and(|above| user.reaches(above)) {
-        return folder;
+        return Ok(folder);
     }
     // A home below /root: that user may not even look there.
     let name = folder.file_name().map(ToOwned::to_owned).unwrap_or_default();
-    shared().join("backends").join(name)
+    // Before anything is believed that is found in there: a file of somebody else's may say that it is installed.
+    make_shared()?;
+    Ok(shared().join("backends").join(name))
 }
 
 /// The server's own folder: in the given one, or, where its user cannot get, in a folder of /var/tmp with a link to it.
@@ -237,17 +239,21 @@ fn shared() -> PathBuf {
 }
 
 /// Makes it, and makes sure that nobody else has: /var/tmp is everybody's.
-pub(crate) fn make_shared() -> Result<()> {
-    let folder = shared();
-    files::make(&folder)?;
-    let found = std::fs::symlink_metadata(&folder).map_err(Error::at("read", &folder))?;
-    if !found.is_dir() || found.uid() != 0 {
+fn make_shared() -> Result<()> {
+    make_ours(&shared(), 0)
+}
+
+/// Makes a folder in one of everybody's; one that is there must belong to that user.
+fn make_ours(folder: &Path, user: u32) -> Result<()> {
+    files::make(folder)?;
+    let found = std::fs::symlink_metadata(folder).map_err(Error::at("read", folder))?;
+    if !found.is_dir() || found.uid() != user {
         return Err(Error::Data {
-            data: folder,
+            data: folder.to_owned(),
             reason: "belongs to somebody else".into(),
         });
     }
-    std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).map_err(Error::at("change", &folder))
+    std::fs::set_permissions(folder, Permissions::from_mode(0o755)).map_err(Error::at("change", folder))
 }
 
 #[cfg(test)]
@@ -297,6 +303,19 @@ mod tests {
         files::write(&place.data.join("thesis"), "x").unwrap();
         assert!(matches!(place.clear(), Err(Error::Data { .. })));
         assert!(place.data.join("thesis").exists());
+    }
+
+    #[test]
+    fn a_folder_that_somebody_else_has_put_where_ours_would_be_is_refused() {
+        let everybodys = tempfile::tempdir().unwrap();
+        let user = std::fs::metadata(everybodys.path()).unwrap().uid();
+        let folder = everybodys.path().join("marquee");
+        make_ours(&folder, user).unwrap();
+        make_ours(&folder, user).unwrap();
+        assert!(matches!(make_ours(&folder, user + 1), Err(Error::Data { .. })));
+        let link = everybodys.path().join("link");
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        assert!(matches!(make_ours(&link, user), Err(Error::Data { .. })));
     }
 
     #[test]

@@ -13,7 +13,10 @@ use crate::{Error, Result};
 const LOWEST: u16 = 20_000;
 
 /// As many different free ports as are asked for.
-pub(crate) fn choose(count: usize) -> Result<Vec<u16>> {
+///
+/// # Errors
+/// [`Error::NoPort`] when there are not as many.
+pub fn choose(count: usize) -> Result<Vec<u16>> {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     let (from, to) = range(&text);
     let span = to - from;
@@ -39,7 +42,8 @@ pub(crate) fn choose(count: usize) -> Result<Vec<u16>> {
 }
 
 /// Whether nobody listens there.
-pub(crate) fn free(port: u16) -> bool {
+#[must_use]
+pub fn free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 

@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use crate::place::{self, Place};
 use crate::process::Process;
 use crate::record::{self, Kept, Record};
-use crate::{Backend, Error, Home, Result, elasticsearch, files, kafka, mongodb, ports, postgres};
+use crate::{Backend, Error, Home, Result, elasticsearch, files, kafka, mongodb, ports, postgres, s3};
 
 /// How long a server may take until it answers: a cold machine that is busy compiling, not what it needs.
 const START: Duration = Duration::from_secs(150);
@@ -358,6 +358,7 @@ fn prepare(place: &Place) -> Result<()> {
         Backend::Postgres => postgres::prepare(place),
         Backend::Elasticsearch => elasticsearch::embedded::prepare(place),
         Backend::Elasticsearch8 => elasticsearch::stock::prepare(place),
+        Backend::S3 => s3::prepare(place),
     }
 }
 
@@ -368,6 +369,7 @@ fn command(place: &Place) -> Result<Command> {
         Backend::Postgres => Ok(postgres::command(place)),
         Backend::Elasticsearch => elasticsearch::embedded::command(place),
         Backend::Elasticsearch8 => elasticsearch::stock::command(place),
+        Backend::S3 => Ok(s3::command(place)),
     }
 }
 
@@ -377,6 +379,7 @@ fn ready(place: &Place) -> Result<(), String> {
         Backend::MongoDb => mongodb::ready(place),
         Backend::Postgres => postgres::ready(place),
         Backend::Elasticsearch | Backend::Elasticsearch8 => elasticsearch::ready(place),
+        Backend::S3 => s3::ready(place),
     }
 }
 
@@ -386,6 +389,7 @@ fn address(place: &Place) -> String {
         Backend::MongoDb => mongodb::address(&place.ports),
         Backend::Postgres => postgres::address(&place.ports),
         Backend::Elasticsearch | Backend::Elasticsearch8 => elasticsearch::address(&place.ports),
+        Backend::S3 => s3::address(&place.ports),
     }
 }
 
@@ -395,6 +399,7 @@ fn port_count(backend: Backend) -> usize {
         Backend::MongoDb => mongodb::PORTS,
         Backend::Postgres => postgres::PORTS,
         Backend::Elasticsearch | Backend::Elasticsearch8 => elasticsearch::PORTS,
+        Backend::S3 => s3::PORTS,
     }
 }
 
@@ -404,6 +409,7 @@ fn stop_signal(backend: Backend) -> Signal {
         Backend::MongoDb => mongodb::STOP,
         Backend::Postgres => postgres::STOP,
         Backend::Elasticsearch | Backend::Elasticsearch8 => elasticsearch::STOP,
+        Backend::S3 => s3::STOP,
     }
 }
 

@@ -8,6 +8,8 @@ use crate::{Error, Result};
 pub(crate) const JAVA: &str = "sudo apt-get install -y default-jdk-headless maven";
 pub(crate) const PYTHON: &str = "sudo apt-get install -y python3 python3-pip";
 
+pub(crate) const GO: &str = "see https://go.dev/doc/install; Go 1.25 or newer";
+
 /// The oldest Java that all the servers run on.
 const OLDEST_JAVA: u32 = 17;
 
@@ -104,6 +106,10 @@ pub(crate) fn maven() -> Result<PathBuf> {
         "Kafka and Elasticsearch are published as Maven artifacts",
         JAVA,
     )
+}
+
+pub(crate) fn go() -> Result<PathBuf> {
+    need("go", "the S3 server is compiled from a Go module", GO)
 }
 
 /// Python with its pip.

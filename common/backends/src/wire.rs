@@ -1,4 +1,4 @@
-//! The few bytes that a server is asked with whether it answers: no driver is needed for that.
+//! The few bytes that a server on this machine is asked with whether it answers: no driver is needed for that.
 
 use std::io::{Error, ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -43,8 +43,11 @@ pub(crate) fn receive(stream: &mut TcpStream, length: usize) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-/// `GET path`: status and body.
-pub(crate) fn get(port: u16, path: &str) -> Result<(u16, String), String> {
+/// `GET path` over HTTP: status and body.
+///
+/// # Errors
+/// What is wrong with the answer, in words.
+pub fn get(port: u16, path: &str) -> Result<(u16, String), String> {
     let mut stream = connect(port)?;
     send(
         &mut stream,

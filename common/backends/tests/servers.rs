@@ -54,6 +54,7 @@ server!(mongodb, Backend::MongoDb);
 server!(postgres, Backend::Postgres);
 server!(elasticsearch, Backend::Elasticsearch);
 server!(elasticsearch8, Backend::Elasticsearch8);
+server!(s3, Backend::S3);
 
 fn lives(backend: Backend) {
     let (mut server, _data) = server(backend);

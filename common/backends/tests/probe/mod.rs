@@ -41,6 +41,9 @@ pub(crate) fn write(backend: Backend, address: &str) {
                 String::from_utf8_lossy(&answer)
             );
         }
+        Backend::S3 => {
+            signed(address, "PUT", "/kept", WRITTEN);
+        }
         Backend::Postgres => {
             psql(
                 address,
@@ -87,6 +90,7 @@ pub(crate) fn read(backend: Backend, address: &str) {
             String::from_utf8_lossy(&mongodb(address, &find)).into_owned()
         }
         Backend::Postgres => psql(address, "SELECT text FROM kept"),
+        Backend::S3 => signed(address, "GET", "/kept", ""),
         Backend::Elasticsearch | Backend::Elasticsearch8 => {
             let tokens = http(
                 address,
@@ -122,6 +126,20 @@ fn kafka(class: &str, address: &str, arguments: &str, input: &str) -> String {
         .args(arguments.split(' '))
         .env("CLASSPATH", jars);
     run(command, input)
+}
+
+/// A signed request for an object of the bucket, by curl.
+fn signed(address: &str, method: &str, path: &str, body: &str) -> String {
+    let (credentials, place) = address.strip_prefix("http://").unwrap().split_once('@').unwrap();
+    let mut command = Command::new("curl");
+    command
+        .args(["-sS", "--fail-with-body", "-X", method, "--aws-sigv4", "aws:amz:us-east-1:s3"])
+        .args(["-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "-u", credentials])
+        .arg(format!("http://{place}{path}"));
+    if !body.is_empty() {
+        command.args(["--data-binary", "@-"]);
+    }
+    run(command, body)
 }
 
 fn psql(address: &str, query: &str) -> String {
