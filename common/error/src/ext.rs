@@ -52,13 +52,8 @@ pub trait ErrorExt: Error + Send + Sync + 'static {
         let mut reason = self.reason();
         let message = if kind == ErrorKind::Internal {
             let trace_id = trace::trace_id();
-            tracing::error!(
-                error = %chain(self),
-                reason,
-                trace_id = trace_id.as_deref(),
-                request_id = trace::request_id().as_deref(),
-                "internal error"
-            );
+            // The line has the trace and the request like any other.
+            tracing::error!(error = %chain(self), reason, "internal error");
             reason = "INTERNAL";
             metadata.clear();
             metadata.extend(trace_id.map(|id| ("trace_id".to_owned(), id)));

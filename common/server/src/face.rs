@@ -188,6 +188,8 @@ pub struct Service {
     pub tasks: Vec<Task>,
     /// Tells the tasks to stop; usually `Platform::shutdown`.
     pub shutdown: CancellationToken,
+    /// What carries on what the tasks and the callers have left, and when it is to come to its end.
+    pub(crate) relays: (Vec<Task>, CancellationToken),
 }
 
 impl Service {
@@ -197,7 +199,21 @@ impl Service {
             face,
             tasks: Vec::new(),
             shutdown,
+            relays: (Vec::new(), CancellationToken::new()),
         }
+    }
+
+    /// Adds background work that outlives everything else: its token is cancelled when the tasks have ended and what was
+    /// asked is answered, so that it finds all that they have stored. It has `Limits::drain` from then on to bring it away.
+    #[must_use]
+    pub fn relay<E, F>(mut self, name: &'static str, run: impl FnOnce(CancellationToken) -> F) -> Self
+    where
+        E: Into<BoxError>,
+        F: Future<Output = Result<(), E>> + Send + 'static,
+    {
+        let (relays, stop) = &mut self.relays;
+        relays.push(Task::new(name, run(stop.clone())));
+        self
     }
 
     /// Adds background work.

@@ -114,9 +114,8 @@ impl Front {
         draining: CancellationToken,
         starting: bool,
     ) -> Result<(Self, Probes), Error> {
-        marquee_error::set_request_id_source(|| {
-            marquee_client::request_id().and_then(|id| id.to_str().ok().map(ToOwned::to_owned))
-        });
+        marquee_error::set_request_id_source(request_id);
+        marquee_telemetry::set_request_id_source(request_id);
         let names = face.table.names();
         let routes = Routes::of(names.iter().copied())?;
         let described = if limits.describes_fleet {
@@ -216,6 +215,11 @@ impl Front {
             future: self.0.http.clone().call(request),
         }
     }
+}
+
+/// Of the request that is being answered: for errors and log lines.
+fn request_id() -> Option<String> {
+    marquee_client::request_id().and_then(|id| id.to_str().ok().map(ToOwned::to_owned))
 }
 
 /// Every service there is, by its full name.
@@ -324,7 +328,7 @@ async fn others_answer(others: Arc<Others>, request: HttpRequest) -> HttpRespons
             Ok(response) => response,
             Err(never) => match never {},
         },
-        None => rest::Error::NotFound(request.uri().path().to_owned()).into_response(),
+        None => others.rest.call(request).await,
     }
 }
 

@@ -84,13 +84,20 @@ impl Rest {
         let (parts, body) = request.into_parts();
         match self.routes.find(&parts.method, parts.uri.path()) {
             Found::Route(route, values) => {
-                let observed = Observed::begin(&parts.method, route, &parts.headers);
+                let observed = Observed::begin(&parts.method, Some(route), &parts.headers);
                 let answer = self.answer(route, values, parts, body);
                 let response = answer.in_context(observed.context()).await;
-                observed.answered(response)
+                if route.rpc.is_server_streaming() {
+                    observed.streams(response)
+                } else {
+                    observed.answered(response)
+                }
             }
-            Found::OtherMethod(allowed) => Error::Method(allowed).into_response(),
-            Found::Nothing => Error::NotFound(parts.uri.path().to_owned()).into_response(),
+            Found::OtherMethod(route, allowed) => refused(&parts, Some(route), Error::Method(allowed)),
+            Found::Nothing => {
+                let nothing = Error::NotFound(parts.uri.path().to_owned());
+                refused(&parts, None, nothing)
+            }
         }
     }
 
@@ -274,6 +281,16 @@ impl Rest {
             Ok(Some(serde_json::from_slice(&bytes)?))
         }
     }
+}
+
+/// Answers a request that leads to no RPC: it counts like any other.
+fn refused(parts: &request::Parts, route: Option<&Route>, error: Error) -> Response {
+    let observed = Observed::begin(&parts.method, route, &parts.headers);
+    let response = {
+        let _in_request = observed.context().enter();
+        error.into_response()
+    };
+    observed.answered(response)
 }
 
 fn invalid(field: &str, description: String) -> Error {

@@ -69,8 +69,8 @@ pub async fn serve(
 /// Serves the faces of `services` on one address and runs their tasks, until `shutdown` or until a task ends.
 ///
 /// Stops in this order: health and `/readyz` say "not serving"; `limits.drain_delay` passes; tasks are told to stop and
-/// end; no connection is taken any more, streams end, what is in flight is answered; after `limits.drain` the rest is
-/// dropped.
+/// end; no connection is taken any more, streams end, what is in flight is answered; relays bring away what all of these
+/// have stored, and end. Each of the three is waited for for `limits.drain`; what is left then is dropped.
 ///
 /// # Errors
 /// The first task that failed, panicked or ended early, by its name; or a face that cannot be served.
@@ -141,6 +141,9 @@ struct Built {
     probes: Probes,
     stops: Vec<CancellationToken>,
     tasks: Tasks,
+    /// Those that are told to stop after everything else.
+    last: Vec<CancellationToken>,
+    relays: Tasks,
 }
 
 impl Server {
@@ -159,8 +162,8 @@ impl Server {
 
     fn assemble(&self, services: Vec<Service>) -> Result<Built, Error> {
         let mut face = None;
-        let mut tasks = Tasks::default();
-        let mut stops = Vec::new();
+        let (mut tasks, mut relays) = (Tasks::default(), Tasks::default());
+        let (mut stops, mut last) = (Vec::new(), Vec::new());
         for service in services {
             face = Some(match face {
                 None => service.face,
@@ -168,6 +171,8 @@ impl Server {
             });
             stops.push(service.shutdown);
             tasks.waiting.extend(service.tasks);
+            relays.waiting.extend(service.relays.0);
+            last.push(service.relays.1);
         }
         let face = face.unwrap_or_else(|| Face::new("nothing"));
         let verifier = Arc::clone(&self.verifier);
@@ -177,6 +182,8 @@ impl Server {
             probes,
             stops,
             tasks,
+            last,
+            relays,
         })
     }
 
@@ -202,15 +209,19 @@ impl Server {
             probes,
             stops,
             mut tasks,
+            last,
+            mut relays,
             ..
         } = built;
         let (followed, stop) = (probes.clone(), self.draining.clone());
         self.tracker.spawn(async move { followed.follow(stop).await });
         tasks.start();
+        relays.start();
 
         let result = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             error = tasks.first_end() => Err(error),
+            error = relays.first_end() => Err(error),
         };
         match &result {
             Ok(()) => tracing::info!("shutting down"),
@@ -225,7 +236,11 @@ impl Server {
         }
         let result = result.and(tasks.stop(self.limits.drain).await);
         self.drain().await;
-        result
+        // Nobody stores anything any more.
+        for stop in last {
+            stop.cancel();
+        }
+        result.and(relays.stop(self.limits.drain).await)
     }
 
     /// Takes no connection any more, and waits until those that are open have been answered.

@@ -31,7 +31,7 @@ const BATCH: usize = 512;
 /// A span waits at most so long for its batch to fill.
 const LINGER: Duration = Duration::from_millis(500);
 const EXPORT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a process that ends waits for its last spans to be sent.
+/// How long a process that ends waits for its last spans to be sent, whatever is being sent when it is told to end.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
 
 static QUEUED: OnceLock<Queue> = OnceLock::new();
@@ -109,9 +109,10 @@ impl Exporter {
 
     pub(crate) async fn shutdown(mut self) {
         self.stop.cancel();
-        if let Some(task) = self.task.take() {
-            // It ends by itself within its own bounds.
-            drop(timeout(FLUSH_TIMEOUT * 2, task).await);
+        if let Some(mut task) = self.task.take()
+            && timeout(FLUSH_TIMEOUT, &mut task).await.is_err()
+        {
+            task.abort();
         }
     }
 }
@@ -157,20 +158,17 @@ impl Collector {
             }
             self.send(&mut batch).await;
         }
-        // What is queued goes out as far as time allows.
-        let flush = async {
-            loop {
-                while batch.len() < BATCH
-                    && let Ok(span) = queued.try_recv()
-                {
-                    batch.push(span);
-                }
-                if batch.is_empty() || !self.send(&mut batch).await {
-                    return;
-                }
+        // What is queued goes out until whoever stops us has waited long enough.
+        loop {
+            while batch.len() < BATCH
+                && let Ok(span) = queued.try_recv()
+            {
+                batch.push(span);
             }
-        };
-        drop(timeout(FLUSH_TIMEOUT, flush).await);
+            if batch.is_empty() || !self.send(&mut batch).await {
+                return;
+            }
+        }
     }
 
     /// Whether it went out. What did not is lost: a collector that is down must not fill our memory.

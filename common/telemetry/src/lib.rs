@@ -22,6 +22,7 @@ mod start;
 mod trace;
 
 pub use args::{Endpoint, ExportArgs, Filter, LogArgs, LogFormat, Ratio, TelemetryArgs};
+pub use log::set_request_id_source;
 pub use metrics::{Described, METRICS, MetricKind, Metrics};
 pub use rpc::{Call, ClientCalls, Rpc, RpcBody, RpcFuture, RpcLayer};
 pub use span::{Kind, Span, Value, exports_traces};

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{IsTerminal as _, stderr};
+use std::sync::OnceLock;
 
 use serde::ser::{SerializeMap as _, Serializer as _};
 use tracing::field::{Field, Visit};
@@ -36,6 +37,20 @@ where
         .with(lines)
 }
 
+static REQUEST_ID: OnceLock<fn() -> Option<String>> = OnceLock::new();
+
+/// Says where the id of the request that the running task answers comes from: it is told in every log line inside the
+/// request. The first call counts.
+///
+/// Called by `marquee-server`, which stands above this crate.
+pub fn set_request_id_source(source: fn() -> Option<String>) {
+    let _ = REQUEST_ID.set(source);
+}
+
+fn request_id() -> Option<String> {
+    REQUEST_ID.get().and_then(|source| source())
+}
+
 /// A panic is a log line like any other error, with the trace it happened in.
 pub(crate) fn log_panics() {
     let default = std::panic::take_hook();
@@ -50,7 +65,7 @@ pub(crate) fn log_panics() {
     }));
 }
 
-/// The usual line, and the trace at its end.
+/// The usual line, and the trace and the request at its end.
 struct Text(Format);
 
 impl<S, N> FormatEvent<S, N> for Text
@@ -64,16 +79,24 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(trace) = TraceContext::current() else {
+        let (trace, request) = (TraceContext::current(), request_id());
+        if trace.is_none() && request.is_none() {
             return self.0.format_event(context, writer, event);
-        };
+        }
         let mut line = String::new();
         self.0.format_event(context, Writer::new(&mut line), event)?;
-        writeln!(writer, "{} trace_id={}", line.trim_end(), trace.trace_id())
+        write!(writer, "{}", line.trim_end())?;
+        if let Some(trace) = trace {
+            write!(writer, " trace_id={}", trace.trace_id())?;
+        }
+        if let Some(request) = request {
+            write!(writer, " request_id={request}")?;
+        }
+        writeln!(writer)
     }
 }
 
-/// One object per line: timestamp, level, target, message, the fields of the event, `trace_id` and `span_id`.
+/// One object per line: timestamp, level, target, message, the fields of the event, `trace_id`, `span_id`, `request_id`.
 struct Json;
 
 impl<S, N> FormatEvent<S, N> for Json
@@ -99,6 +122,9 @@ where
             if let Some(trace) = TraceContext::current() {
                 map.serialize_entry("trace_id", &trace.trace_id())?;
                 map.serialize_entry("span_id", &trace.span_id())?;
+            }
+            if let Some(request) = request_id() {
+                map.serialize_entry("request_id", &request)?;
             }
             let mut fields = Fields { map, result: Ok(()) };
             event.record(&mut fields);

@@ -11,7 +11,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Sends what is buffered, for five seconds at most.
+    /// Sends what is buffered, for five seconds at most; what is left then is lost.
     #[cfg_attr(
         not(feature = "otlp"),
         expect(clippy::unused_async, reason = "there is nothing to send")

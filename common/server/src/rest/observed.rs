@@ -14,27 +14,35 @@ use marquee_telemetry::{Kind, Span, TraceContext};
 use super::route::Route;
 
 /// A request that is being answered: a SERVER span, and `http_server_request_duration_seconds`.
-pub(super) struct Observed<'a> {
+pub(super) struct Observed {
     method: &'static str,
-    route: &'a Route,
+    route: String,
     started: Instant,
     span: Span,
 }
 
-impl<'a> Observed<'a> {
-    /// Begins in the trace of the caller.
-    pub(super) fn begin(method: &Method, route: &'a Route, headers: &HeaderMap) -> Self {
+/// What stands for paths that lead nowhere: anybody can ask for any.
+const OTHER: &str = "_OTHER";
+
+impl Observed {
+    /// Begins in the trace of the caller. There is no route where the path leads nowhere.
+    pub(super) fn begin(method: &Method, route: Option<&Route>, headers: &HeaderMap) -> Self {
         let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
         let method = known(method);
         let parent = TraceContext::parse(traceparent);
-        let mut span = Span::begin(Kind::Server, parent, || format!("{method} {}", route.path));
+        let mut span = Span::begin(Kind::Server, parent, || match route {
+            Some(route) => format!("{method} {}", route.path),
+            None => method.to_owned(),
+        });
         span.set("http.request.method", || method);
-        // The template, since a path may hold what is nobody's business.
-        span.set("http.route", || route.path.clone());
-        span.set("url.template", || route.path.clone());
+        if let Some(route) = route {
+            // The template, since a path may hold what is nobody's business.
+            span.set("http.route", || route.path.clone());
+            span.set("url.template", || route.path.clone());
+        }
         Self {
             method,
-            route,
+            route: route.map_or_else(|| OTHER.to_owned(), |route| route.path.clone()),
             started: Instant::now(),
             span,
         }
@@ -44,13 +52,30 @@ impl<'a> Observed<'a> {
         self.span.context()
     }
 
-    /// The answer begins. The span of a stream goes on until its end.
+    /// The answer begins, and with it the body of a stream, whose span goes on until its end.
+    pub(super) fn streams(mut self, response: Response) -> Response {
+        self.begun(&response);
+        let span = self.span;
+        response.map(|inner| {
+            Body::new(Streamed {
+                inner,
+                span: Some(span),
+            })
+        })
+    }
+
+    /// The request is answered.
     pub(super) fn answered(mut self, response: Response) -> Response {
+        self.begun(&response);
+        response
+    }
+
+    fn begun(&mut self, response: &Response) {
         let status = response.status();
         metrics::histogram!(
             "http_server_request_duration_seconds",
             "http_request_method" => self.method,
-            "http_route" => self.route.path.clone(),
+            "http_route" => self.route.clone(),
             "http_response_status_code" => status.as_str().to_owned()
         )
         .record(self.started.elapsed());
@@ -59,16 +84,6 @@ impl<'a> Observed<'a> {
         if status.is_server_error() {
             self.span.fail(|| status.as_str().to_owned());
         }
-        if !self.route.rpc.is_server_streaming() {
-            return response;
-        }
-        let span = self.span;
-        response.map(|inner| {
-            Body::new(Streamed {
-                inner,
-                span: Some(span),
-            })
-        })
     }
 }
 

@@ -129,12 +129,16 @@ fn operation(
     operation
 }
 
-/// The RPC's name; with the path's first collection for an additional binding, since ids are unique.
+/// The RPC's name; with a collection of the path for an additional binding, since ids are unique.
 fn operation_id(route: &Route, path: &str) -> String {
     let service = route.rpc.parent_service();
     let id = format!("{}.{}", service.full_name(), route.rpc.name());
     if route.variables.is_empty() && route.rpc.input().get_field_by_name("parent").is_some() {
         format!("{id}.{}", path.rsplit('/').next().unwrap_or_default())
+    } else if route.additional {
+        // What it is reached through: `events` of `/v1/channels/{channel}/events/{event}/playbackSessions`.
+        let mut collections = path.rsplit('/').filter(|part| !part.starts_with('{'));
+        format!("{id}.{}", collections.nth(1).unwrap_or_default())
     } else {
         id
     }

@@ -21,6 +21,8 @@ pub(crate) struct Route {
     pub(crate) rpc: MethodDescriptor,
     /// `/marquee.events.v1.EventService/GetEvent`.
     pub(crate) grpc_path: PathAndQuery,
+    /// One of `additional_bindings`: the RPC has another route, which comes first.
+    pub(crate) additional: bool,
 }
 
 /// Where the body of the HTTP request goes.
@@ -57,8 +59,8 @@ pub(crate) struct Routes(Vec<Route>);
 /// What a method and a path lead to.
 pub(crate) enum Found<'a> {
     Route(&'a Route, Vec<String>),
-    /// The path is known with these methods only.
-    OtherMethod(Vec<Method>),
+    /// The path is known, as that of this route, with these methods only.
+    OtherMethod(&'a Route, Vec<Method>),
     Nothing,
 }
 
@@ -103,21 +105,19 @@ impl Routes {
             method
         };
         let mut others = Vec::new();
+        let mut known = None;
         for route in &self.0 {
             if let Some(values) = route.template.capture(path) {
                 if route.method == wanted {
                     return Found::Route(route, values);
                 }
+                known = known.or(Some(route));
                 if !others.contains(&route.method) {
                     others.push(route.method.clone());
                 }
             }
         }
-        if others.is_empty() {
-            Found::Nothing
-        } else {
-            Found::OtherMethod(others)
-        }
+        known.map_or(Found::Nothing, |route| Found::OtherMethod(route, others))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Route> {
@@ -139,7 +139,10 @@ fn bindings(http: &ExtensionDescriptor, rpc: &MethodDescriptor) -> Result<Vec<Ro
         && let Some(more) = more.as_list()
     {
         for rule in more.iter().filter_map(Value::as_message) {
-            routes.push(binding(rule, rpc)?);
+            routes.push(Route {
+                additional: true,
+                ..binding(rule, rpc)?
+            });
         }
     }
     Ok(routes)
@@ -199,6 +202,7 @@ fn binding(rule: &DynamicMessage, rpc: &MethodDescriptor) -> Result<Route, Route
         body,
         rpc: rpc.clone(),
         grpc_path,
+        additional: false,
     })
 }
 
@@ -289,7 +293,7 @@ mod tests {
     #[test]
     fn a_known_path_tells_its_methods() {
         let routes = routes();
-        let Found::OtherMethod(mut methods) = routes.find(&Method::DELETE, "/v1/channels") else {
+        let Found::OtherMethod(_, mut methods) = routes.find(&Method::DELETE, "/v1/channels") else {
             panic!("found");
         };
         methods.sort_by_key(ToString::to_string);

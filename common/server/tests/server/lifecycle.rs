@@ -2,11 +2,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::post;
 use futures::FutureExt as _;
 use http_body_util::BodyExt as _;
+use marquee_bus::EventBus as _;
+use marquee_bus::embedded::{Embedded, Options};
+use marquee_bus::outbox::relay;
+use marquee_bus::outbox::sqlite::{MIGRATION, SqliteOutbox, insert};
+use marquee_bus::testing::{message, topic};
 use marquee_proto::events::v1::event_service_client::EventServiceClient;
 use marquee_proto::events::v1::*;
 use marquee_server::{Error, Face, Limits, Listener, Service};
+use marquee_sqlite::Database;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 use tonic_health::ServingStatus;
@@ -154,6 +163,66 @@ async fn it_is_not_serving_before_tasks_are_told_to_stop() {
         .unwrap();
     assert!(!stop.is_cancelled(), "consumers go on during the delay");
     server.running.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_acknowledged_while_the_server_stops_is_on_the_bus_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::open(&folder.path().join("store.sqlite"), &[MIGRATION]).unwrap();
+    let bus = Embedded::open(&folder.path().join("bus"), Options::default()).unwrap();
+    let topic = topic(1);
+    bus.declare(&[topic]).await.unwrap();
+    let (begun, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let write = {
+        let (database, begun, go_on) = (database.clone(), begun.clone(), go_on.clone());
+        move || async move {
+            begun.notify_one();
+            go_on.notified().await;
+            let event = message(&topic, "k", "acknowledged");
+            database.write(move |tx| insert(tx, &event)).await.unwrap();
+        }
+    };
+    let stop = CancellationToken::new();
+    let told = stop.clone();
+    let outbox = Arc::new(SqliteOutbox::new(database));
+    let service = Service::new(
+        face().http(Router::new().route("/write", post(write))),
+        stop.clone(),
+    )
+    .task("consumer", async move {
+        told.cancelled().await;
+        Ok::<_, std::io::Error>(())
+    })
+    .relay("outbox", |stop| relay(outbox, bus.clone(), stop));
+    let server = start_with(vec![service], Limits::default());
+    let address = server.address.clone();
+    let asking = async {
+        let answer = server.post("/write", "").await;
+        assert_eq!(answer.status, 200);
+    };
+    let stopping = async {
+        begun.notified().await;
+        server.shutdown.cancel();
+        stop.cancelled().await;
+        // Nobody is let in any more: whatever was told to stop has been told by now.
+        until_refused(&address).await;
+        go_on.notify_one();
+    };
+    tokio::join!(asking, stopping);
+    server.running.await.unwrap().unwrap();
+
+    assert_eq!(bus.end_offsets(&topic).await.unwrap(), [1]);
+}
+
+async fn until_refused(address: &str) {
+    let trying = async {
+        while tokio::net::TcpStream::connect(address).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), trying)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

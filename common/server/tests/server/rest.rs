@@ -21,6 +21,27 @@ async fn a_resource_is_read_by_its_name() {
 }
 
 #[tokio::test]
+async fn requests_that_lead_nowhere_are_counted_too() {
+    let server = start();
+    assert_eq!(server.get("/v1/nothing/of/this").await.status, 404);
+    assert_eq!(server.send("DELETE", "/v1/events", &[], "").await.status, 405);
+    let metrics = server.get("/metrics").await.text;
+    let counted = |labels: [&str; 3]| {
+        metrics.lines().any(|line| {
+            line.starts_with("http_server_request_duration_seconds_count")
+                && labels.iter().all(|label| line.contains(label))
+        })
+    };
+    // Of a path that anybody can make up, no label is made.
+    for labels in [
+        ["method=\"GET\"", "route=\"_OTHER\"", "code=\"404\""],
+        ["method=\"DELETE\"", "route=\"/v1/events\"", "code=\"405\""],
+    ] {
+        assert!(counted(labels), "{labels:?}: {metrics}");
+    }
+}
+
+#[tokio::test]
 async fn query_parameters_are_fields() {
     let server = start();
     let answer = server

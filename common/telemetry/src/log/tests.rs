@@ -69,6 +69,40 @@ fn a_line_for_people_ends_with_its_trace() {
     );
 }
 
+thread_local! {
+    static ANSWERED: std::cell::Cell<Option<&'static str>> = const { std::cell::Cell::new(None) };
+}
+
+#[test]
+fn a_line_inside_a_request_names_its_id_and_its_trace() {
+    set_request_id_source(|| ANSWERED.get().map(ToOwned::to_owned));
+    let trace = TraceContext::root();
+    let say = || {
+        let _in_trace = trace.enter();
+        ANSWERED.set(Some("r-1"));
+        tracing::info!("hello");
+        ANSWERED.set(None);
+        tracing::info!("afterwards");
+    };
+    let text = logged(LogFormat::Text, say);
+    let json = logged(LogFormat::Json, say);
+
+    let lines: Vec<&str> = text.lines().collect();
+    let id = trace.trace_id();
+    assert!(
+        lines[0].ends_with(&format!("hello trace_id={id} request_id=r-1")),
+        "{text}"
+    );
+    assert!(lines[1].ends_with(&format!("afterwards trace_id={id}")), "{text}");
+    let objects: Vec<Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(objects[0]["request_id"], "r-1");
+    assert_eq!(objects[0]["trace_id"], id);
+    assert_eq!(objects[1].get("request_id"), None);
+}
+
 #[test]
 fn what_the_filter_leaves_out_is_not_written() {
     assert_eq!(logged(LogFormat::Text, || tracing::debug!("quiet")), "");
