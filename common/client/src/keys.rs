@@ -26,17 +26,16 @@ impl KeySource for RemoteKeys {
     async fn keys(&self) -> Result<Vec<Jwk>, Error> {
         let mut client = SessionServiceClient::new(self.subscriptions.clone());
         let answer = client.get_key_set(GetKeySetRequest {}).await;
-        let keys = answer.map_err(|status| Error::KeysUnavailable(asked("GetKeySet", &status)))?;
+        let keys = answer.map_err(|status| Error::KeysUnavailable(asked("GetKeySet", &status).into()))?;
         Ok(keys.into_inner().keys.into_iter().map(Jwk::from).collect())
     }
 }
 
 /// What subscriptions answered, as the source of an error.
-pub(crate) fn asked(rpc: &str, status: &tonic::Status) -> Box<dyn std::error::Error + Send + Sync> {
+pub(crate) fn asked(rpc: &str, status: &tonic::Status) -> String {
     format!(
         "subscriptions answered {rpc} with {:?}: {}",
         status.code(),
         status.message()
     )
-    .into()
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,7 +35,7 @@ struct Sessions {
     refuse: AtomicUsize,
     /// The reason in those refusals.
     reason: Option<&'static str>,
-    stall: bool,
+    stall: AtomicBool,
     seen: Mutex<Option<MetadataMap>>,
 }
 
@@ -47,7 +47,7 @@ impl Sessions {
             calls: AtomicUsize::new(0),
             refuse: AtomicUsize::new(0),
             reason: None,
-            stall: false,
+            stall: AtomicBool::new(false),
             seen: Mutex::new(None),
         }
     }
@@ -55,7 +55,7 @@ impl Sessions {
     async fn enter<T>(&self, request: &Request<T>) -> Result<(), Status> {
         self.calls.fetch_add(1, Relaxed);
         *self.seen.lock() = Some(request.metadata().clone());
-        if self.stall {
+        if self.stall.load(Relaxed) {
             std::future::pending::<()>().await;
         }
         let refused = self
@@ -313,7 +313,7 @@ async fn a_large_request_is_sent_once() {
 #[tokio::test]
 async fn a_peer_that_stalls_is_given_up_when_the_callers_time_is_over() {
     let server = Running::start(Sessions {
-        stall: true,
+        stall: AtomicBool::new(true),
         ..Sessions::new()
     })
     .await;
@@ -406,6 +406,87 @@ async fn one_call_fetches_the_token_for_all_who_wait() {
         task.await.unwrap();
     }
     assert_eq!(server.calls(), 1);
+}
+
+/// As if so much time had passed.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    assert!(waited.is_ok(), "waited in vain: {what}");
+}
+
+#[tokio::test]
+async fn while_subscriptions_hangs_calls_go_on_with_the_token_that_is_good() {
+    let subscriptions = Running::start(Sessions::new()).await;
+    let other = Running::start(Sessions::new()).await;
+    let peers = Peers::all_at(other.address, subscriptions.tokens("s3cret"));
+    let call = || async {
+        let mut client = SessionServiceClient::new(peers.subscriptions());
+        let answer = client.login(LoginRequest::default());
+        within(Instant::now() + Duration::from_secs(1), answer).await
+    };
+    call().await.unwrap();
+    let first = other.sessions.header("authorization");
+    subscriptions.sessions.stall.store(true, Relaxed);
+
+    pass(HOUR - Duration::from_secs(60)).await;
+    for _ in 0..10 {
+        call().await.unwrap();
+    }
+
+    assert_eq!(other.sessions.header("authorization"), first);
+    until("the next token is asked for", async || subscriptions.calls() >= 2).await;
+    assert_eq!(subscriptions.calls(), 2, "by one call for all");
+
+    subscriptions.sessions.stall.store(false, Relaxed);
+    // The call that hangs has to be given up, and the next one comes a little later.
+    for _ in 0..10 {
+        pass(Duration::from_secs(6)).await;
+        for _ in 0..100 {
+            call().await.unwrap();
+            if other.sessions.header("authorization") != first {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+    panic!("the next token never came");
+}
+
+#[tokio::test]
+async fn a_caller_that_gives_up_does_not_end_the_fetch_of_the_others() {
+    let server = Running::start(Sessions::new()).await;
+    let tokens = server.tokens("s3cret");
+    let hasty = tokio::time::timeout(Duration::ZERO, tokens.token()).await;
+    assert!(hasty.is_err(), "it has given up");
+    tokens.token().await.unwrap();
+    assert_eq!(server.calls(), 1);
+}
+
+#[tokio::test]
+async fn without_a_token_those_who_wait_for_a_subscriptions_that_hangs_are_told_why() {
+    let server = Running::start(Sessions {
+        stall: AtomicBool::new(true),
+        ..Sessions::new()
+    })
+    .await;
+    let peers = Peers::all_at(server.address, server.tokens("s3cret"));
+    let status = SessionServiceClient::new(peers.subscriptions())
+        .login(LoginRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert!(status.message().starts_with("no service token: "), "{status}");
 }
 
 #[tokio::test]
