@@ -127,7 +127,7 @@ impl Backend for Sqlite {
         let _timing = timing("commit", transaction.collection());
         let changed = Arc::new(write::changed(&transaction));
         let (cache, begins) = (self.cache.clone(), (self.cache.clone(), changed.clone()));
-        let told = self.followers.written(&transaction);
+        let written = feed::written(&transaction);
         let followers = self.followers.clone();
         let (answer, answered) = oneshot::channel();
         self.database.reserve().await?.send(
@@ -140,7 +140,7 @@ impl Backend for Sqlite {
             move |result| {
                 cache.end(&changed);
                 if result.is_ok() {
-                    followers.tell(told);
+                    followers.tell(written);
                 }
                 drop(answer.send(result));
             },

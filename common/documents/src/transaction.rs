@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use marquee_bus::Outgoing;
 use prost::Message;
 
@@ -36,7 +38,7 @@ pub(crate) enum Write {
 pub(crate) struct Row {
     pub(crate) collection: &'static str,
     pub(crate) id: String,
-    pub(crate) body: String,
+    pub(crate) body: Arc<str>,
     pub(crate) etag: Etag,
 }
 
@@ -45,7 +47,7 @@ impl Row {
         Ok(Self {
             collection: T::COLLECTION,
             id: document.id().to_owned(),
-            body: serde_json::to_string(document).map_err(Error::other)?,
+            body: serde_json::to_string(document).map_err(Error::other)?.into(),
             etag: Etag::new(),
         })
     }

@@ -21,15 +21,33 @@ pub(super) struct Followers(Mutex<HashMap<&'static str, broadcast::Sender<Writte
 
 /// A document as it is after a commit.
 #[derive(Clone)]
-struct Written {
+pub(super) struct Written {
     id: Arc<str>,
     /// `None` when it was deleted.
     state: Option<(Etag, Arc<str>)>,
 }
 
-/// What is to be told if the transaction commits.
-#[derive(Default)]
-pub(super) struct Told(Vec<(broadcast::Sender<Written>, Written)>);
+/// The documents that the transaction writes, as they are when it commits.
+pub(super) fn written(transaction: &Transaction) -> Vec<(&'static str, Written)> {
+    let written = transaction.writes.iter().filter_map(|write| match write {
+        Write::Insert(row) | Write::Replace(row, _) | Write::Put(row) => Some((
+            row.collection,
+            Written {
+                id: row.id.as_str().into(),
+                state: Some((row.etag.clone(), row.body.clone())),
+            },
+        )),
+        Write::Delete { collection, id, .. } => Some((
+            *collection,
+            Written {
+                id: id.as_str().into(),
+                state: None,
+            },
+        )),
+        Write::Increment { .. } | Write::Publish(_) | Write::Remember { .. } => None,
+    });
+    written.collect()
+}
 
 impl Followers {
     pub(super) fn follow(&self, collection: Collection) -> Following {
@@ -44,38 +62,18 @@ impl Followers {
         }
     }
 
-    /// What of the transaction's writes is followed.
-    pub(super) fn written(&self, transaction: &Transaction) -> Told {
+    /// Tells it after the commit, on the writer thread: in the order of commits. Who begins to follow after that finds
+    /// it when reading what is there.
+    pub(super) fn tell(&self, written: Vec<(&'static str, Written)>) {
         let followers = self.0.lock();
         if followers.is_empty() {
-            return Told::default();
+            return;
         }
-        let told = transaction.writes.iter().filter_map(|write| {
-            let (collection, id, state) = match write {
-                Write::Insert(row) | Write::Replace(row, _) | Write::Put(row) => {
-                    (row.collection, &row.id, Some(row))
-                }
-                Write::Delete { collection, id, .. } => (*collection, id, None),
-                Write::Increment { .. } | Write::Publish(_) | Write::Remember { .. } => return None,
-            };
-            let sender = followers.get(collection)?;
-            if sender.receiver_count() == 0 {
-                return None;
+        for (collection, written) in written {
+            if let Some(followers) = followers.get(collection) {
+                // Nobody may be left.
+                drop(followers.send(written));
             }
-            let written = Written {
-                id: id.as_str().into(),
-                state: state.map(|row| (row.etag.clone(), row.body.as_str().into())),
-            };
-            Some((sender.clone(), written))
-        });
-        Told(told.collect())
-    }
-
-    /// Tells it after the commit, on the writer thread: in the order of commits.
-    pub(super) fn tell(&self, told: Told) {
-        for (followers, written) in told.0 {
-            // Fails when the last one has just gone.
-            drop(followers.send(written));
         }
     }
 }
