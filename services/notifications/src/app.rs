@@ -7,6 +7,7 @@ mod inbox;
 mod reminders;
 mod sweep;
 mod watch;
+mod watchers;
 
 use std::sync::Arc;
 
@@ -18,7 +19,8 @@ use crate::store::Store;
 
 pub(crate) use audience::{EventChange, FollowChange, ReminderChange};
 pub(crate) use inbox::{FOREIGN_TOKEN, Marked};
-pub(crate) use watch::{Message, Watchers};
+pub(crate) use watch::Message;
+pub(crate) use watchers::Watchers;
 
 /// How often a change is tried anew when others change the same inbox meanwhile.
 const ATTEMPTS: usize = 32;

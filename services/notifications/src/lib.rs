@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  bus: follow.*, reminder.* ──► copies ──┐
-//!  bus: event.*, payment.* ──► triggers ──┴─► fan-out task ──► inboxes (documents) ──► watchers (gRPC, SSE)
+//!  bus: event.*, payment.* ──► triggers ──┴─► fan-out task ──► inboxes (documents) ──changes──► watchers (gRPC, SSE)
 //!                              reminder task ──────────────────┘        └──relay──► bus: notification.created
 //! ```
 //!
@@ -19,8 +19,9 @@ mod store;
 mod wire;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use marquee_bus::Consumer;
+use marquee_bus::{Consumer, declare_when_reachable};
 use marquee_proto::events::v1::EventChanged;
 use marquee_proto::notifications::v1::inbox_service_server::InboxServiceServer;
 use marquee_proto::subscriptions::v1::{FollowChanged, PaymentChanged, ReminderChanged};
@@ -39,6 +40,9 @@ use store::Store;
 /// The service's name: in health checks, logs and consumer groups.
 pub const NAME: &str = "notifications";
 
+/// How long the bus is waited for at the start. Without it the relay declares the topics once it is there.
+const DECLARED_WITHIN: Duration = Duration::from_secs(2);
+
 /// Opens the store and makes the service, ready to be served; nothing runs yet.
 ///
 /// # Errors
@@ -51,11 +55,15 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
         topic::REMINDER,
         topic::PAYMENT,
     ];
-    platform.bus.declare(&topics).await?;
+    let declaring = declare_when_reachable(&*platform.bus, &topics);
+    if let Ok(declared) = tokio::time::timeout(DECLARED_WITHIN, declaring).await {
+        declared?;
+    }
     let on = config.store.name();
     let store = Store::open(&config.store).await?;
     let documents = store.documents.clone();
     let outbox = documents.outbox();
+    let changes = documents.changes();
     let shutdown = platform.shutdown;
     let app = Arc::new(App {
         store,
@@ -83,11 +91,25 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service> {
         .on::<EventChanged>(triggers.clone())
         .on::<PaymentChanged>(triggers)
         .run(shutdown.clone());
-    let relay = marquee_bus::outbox::relay(outbox, platform.bus, shutdown.clone());
+    let bus = platform.bus;
+    let relay = |stop: CancellationToken| async move {
+        let declaring = declare_when_reachable(&*bus, &topics);
+        match stop.run_until_cancelled(declaring).await {
+            Some(declared) => declared?,
+            None => return Ok(()),
+        }
+        marquee_bus::outbox::relay(outbox, bus, stop).await
+    };
+    let watchers = app.clone();
+    let follow = async move {
+        watchers.watchers.follow(changes, &watchers.shutdown).await;
+        Ok::<_, Error>(())
+    };
     let fanouts = app.clone();
     let sweep = app.clone();
     Ok(Service::new(face, shutdown)
-        .task("notifications.relay", relay)
+        .relay("notifications.relay", relay)
+        .task("notifications.changes", follow)
         .task("notifications.audience", audience)
         .task("notifications.triggers", triggers)
         .task(

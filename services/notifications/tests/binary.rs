@@ -57,7 +57,8 @@ async fn with_everything_down_it_lives_and_names_what_it_misses() {
     (options[1], options[3], options[5]) = (&kafka, &uri, &peer);
     let mut notifications = Binary::start(BINARY, &options).await.unwrap();
     assert_eq!(notifications.get("/healthz").await.unwrap().status, 200);
-    let ready = notifications.readiness(|answer| answer.body.contains("notifications/mongodb"));
+    let missing = ["notifications/kafka", "notifications/mongodb"];
+    let ready = notifications.readiness(|answer| missing.iter().all(|name| answer.body.contains(name)));
     assert_eq!(ready.await.unwrap().status, 503);
     notifications.terminate().unwrap();
     assert_eq!(

@@ -11,7 +11,7 @@ use crate::wire;
 
 impl App {
     /// Tells the accounts; whoever was told of this occurrence before is left out. All or none of them are told, and
-    /// when this returns it is durable and the watchers are awake.
+    /// when this returns it is durable. Who watches is told by the store's changes.
     pub(crate) async fn deliver(&self, accounts: &[String], content: &Content) -> Result<()> {
         for attempt in 0..ATTEMPTS {
             match self.try_deliver(accounts, content).await {
@@ -33,7 +33,6 @@ impl App {
     async fn try_deliver(&self, accounts: &[String], content: &Content) -> Result<()> {
         let now = self.config.clock.now();
         let mut transaction = Transaction::new();
-        let mut told = Vec::new();
         let mut inboxes: BTreeMap<&str, (Option<Stored<Inbox>>, Inbox)> = BTreeMap::new();
         let names = accounts
             .iter()
@@ -62,9 +61,8 @@ impl App {
                 .insert(&notification)?
                 .publish(marquee_bus::event(account, &wire::created(&notification)));
             inboxes.insert(account, (stored, inbox));
-            told.push(account);
         }
-        if told.is_empty() {
+        if inboxes.is_empty() {
             return Ok(());
         }
         for (stored, inbox) in inboxes.values() {
@@ -74,9 +72,6 @@ impl App {
             };
         }
         self.store.documents.commit(transaction).await?;
-        for account in told {
-            self.watchers.wake(account);
-        }
         Ok(())
     }
 }

@@ -128,6 +128,7 @@ impl App {
         for notification in unread {
             let read = Notification {
                 read: true,
+                unread: None,
                 ..(*notification.value).clone()
             };
             transaction = transaction.replace(&read, &notification.etag)?;

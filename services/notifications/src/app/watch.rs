@@ -1,73 +1,20 @@
 //! Open inboxes: everything after a cursor, then each new notification as it is committed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures::stream::{self, Stream};
 use marquee_documents::Stored;
 use marquee_proto::name::AccountName;
-use parking_lot::Mutex;
-use tokio::sync::watch;
 
 use super::App;
+use super::watchers::{Found, Watcher};
 use crate::domain::cursor;
 use crate::domain::notification::Notification;
 use crate::error::{Error, Result};
 
-/// How many notifications a watch holds at most.
+/// How many notifications are read in one go.
 const BATCH: usize = 64;
-
-/// One slot per account that watches, however many streams it has open. A slot only wakes: what there is to send is read
-/// from the store, so that a slow reader loses nothing and nobody polls.
-#[derive(Default)]
-pub(crate) struct Watchers {
-    slots: Mutex<HashMap<String, watch::Sender<()>>>,
-}
-
-impl Watchers {
-    /// Wakes the account's streams. Called after the commit.
-    pub(crate) fn wake(&self, account: &str) {
-        if let Some(slot) = self.slots.lock().get(account) {
-            slot.send_replace(());
-        }
-    }
-
-    fn watch(self: &Arc<Self>, account: String) -> Watcher {
-        let mut slots = self.slots.lock();
-        let changed = match slots.get(&account) {
-            Some(slot) => slot.subscribe(),
-            None => {
-                let (slot, changed) = watch::channel(());
-                slots.insert(account.clone(), slot);
-                changed
-            }
-        };
-        Watcher {
-            watchers: self.clone(),
-            account,
-            changed,
-        }
-    }
-}
-
-struct Watcher {
-    watchers: Arc<Watchers>,
-    account: String,
-    changed: watch::Receiver<()>,
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        let mut slots = self.watchers.slots.lock();
-        // This one still counts.
-        if slots
-            .get(&self.account)
-            .is_some_and(|slot| slot.receiver_count() <= 1)
-        {
-            slots.remove(&self.account);
-        }
-    }
-}
 
 /// One message of a watch.
 pub(crate) struct Message {
@@ -84,7 +31,10 @@ struct Watch {
     sent: u64,
     opened: bool,
     unread: u64,
-    batch: VecDeque<Stored<Notification>>,
+    /// Read and not sent yet.
+    page: VecDeque<Stored<Notification>>,
+    /// The store may have more than was read or handed over.
+    behind: bool,
     over: bool,
 }
 
@@ -97,7 +47,7 @@ impl App {
         cursor: &str,
     ) -> Result<impl Stream<Item = Result<Message>> + Send + 'static + use<>> {
         let account = account.to_string();
-        // Before the inbox is read, so that what is committed between is not slept over.
+        // Before the inbox is read, so that nothing that is committed between is missed.
         let watcher = self.watchers.watch(account.clone());
         let (_, inbox) = self.inbox(&account).await?;
         let sent = match cursor {
@@ -117,7 +67,8 @@ impl App {
             sent,
             opened: false,
             unread: inbox.unread,
-            batch: VecDeque::new(),
+            page: VecDeque::new(),
+            behind: sent < inbox.last_sequence,
             over: false,
         };
         Ok(stream::unfold(watch, |mut watch| async move {
@@ -137,25 +88,57 @@ impl Watch {
             self.opened = true;
             return Ok(self.message(None));
         }
+        let shutdown = self.app.shutdown.clone();
         loop {
-            if let Some(notification) = self.batch.pop_front() {
-                self.sent = notification.value.sequence;
-                return Ok(self.message(Some(notification.value)));
+            if let Some(read) = self.page.pop_front() {
+                return Ok(self.send(read.value));
             }
-            // Marked as seen before the store is read: a commit after this wakes again.
-            self.watcher.changed.borrow_and_update();
-            let account = self.watcher.account.as_str();
-            self.batch = self.app.store.since(account, self.sent, BATCH).await?.into();
-            if !self.batch.is_empty() {
-                self.unread = self.app.inbox(account).await?.1.unread;
+            if self.behind {
+                match shutdown.run_until_cancelled(self.read()).await {
+                    Some(read) => read?,
+                    None => return Err(Error::ShuttingDown),
+                }
                 continue;
             }
-            tokio::select! {
+            // The service's stopping first: a busy inbox is never empty.
+            let found = tokio::select! {
                 biased;
-                () = self.app.shutdown.cancelled() => return Err(Error::ShuttingDown),
-                changed = self.watcher.changed.changed() => changed.map_err(|_| Error::ShuttingDown)?,
+                () = shutdown.cancelled() => return Err(Error::ShuttingDown),
+                found = self.watcher.take() => found,
+            };
+            match found {
+                // It was read already.
+                Found::Notification(handed) if handed.sequence <= self.sent => {}
+                Found::Notification(handed)
+                    if handed.sequence == self.sent + 1 && handed.unread.is_some() =>
+                {
+                    self.unread = handed.unread.unwrap_or(self.unread);
+                    return Ok(self.send(handed));
+                }
+                // Sequences have no gaps: something was missed.
+                Found::Notification(_) | Found::Overflow => self.behind = true,
             }
         }
+    }
+
+    /// Reads what comes next from the store.
+    async fn read(&mut self) -> Result<()> {
+        let _turn = self.app.watchers.reading.acquire().await;
+        // What was handed over before this was committed before it, and is read now.
+        self.watcher.empty();
+        let account = self.watcher.account.as_str();
+        let page = self.app.store.since(account, self.sent, BATCH).await?;
+        self.behind = page.len() == BATCH;
+        if !page.is_empty() {
+            self.unread = self.app.inbox(account).await?.1.unread;
+        }
+        self.page = page.into();
+        Ok(())
+    }
+
+    fn send(&mut self, notification: Arc<Notification>) -> Message {
+        self.sent = notification.sequence;
+        self.message(Some(notification))
     }
 
     fn message(&self, notification: Option<Arc<Notification>>) -> Message {
@@ -164,23 +147,5 @@ impl Watch {
             cursor: cursor::encode(&self.watcher.account, self.sent),
             unread: self.unread,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_account_has_one_slot_while_it_watches() {
-        let watchers = Arc::new(Watchers::default());
-        let phone = watchers.watch("accounts/a".into());
-        let browser = watchers.watch("accounts/a".into());
-        assert_eq!(watchers.slots.lock().len(), 1);
-        drop(phone);
-        watchers.wake("accounts/a");
-        assert!(browser.changed.has_changed().unwrap());
-        drop(browser);
-        assert!(watchers.slots.lock().is_empty());
     }
 }

@@ -60,6 +60,12 @@ pub(crate) fn name(account: &str, kind: Kind, occurrence: &str) -> String {
     format!("{account}/notifications/{id:032x}")
 }
 
+/// The account of the notification with this name.
+pub(crate) fn account_of(name: &str) -> &str {
+    name.split_once("/notifications/")
+        .map_or(name, |(account, _)| account)
+}
+
 /// A notification as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Notification {
@@ -75,6 +81,10 @@ pub(crate) struct Notification {
     pub(crate) channel: String,
     pub(crate) event: String,
     pub(crate) read: bool,
+    /// How many were unread when it came, itself included; open streams are handed it with this. `None` when it was
+    /// read, or came from the version before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unread: Option<u64>,
     #[serde(with = "jiff::fmt::serde::timestamp::microsecond::required")]
     pub(crate) create_time: Timestamp,
 }
@@ -138,6 +148,7 @@ impl Inbox {
             channel: content.channel.clone(),
             event: content.event.clone(),
             read: false,
+            unread: Some(self.unread),
             create_time: now,
         }
     }
@@ -175,6 +186,7 @@ mod tests {
             name("accounts/a", Kind::EventScheduled, "channels/c/events/e")
         );
         assert_ne!(one, name("accounts/a", Kind::EventLive, "channels/c/events/f"));
+        assert_eq!(account_of(&one), "accounts/a");
         assert!(one.parse::<marquee_proto::name::NotificationName>().is_ok());
     }
 
@@ -192,6 +204,7 @@ mod tests {
         let first = inbox.deliver(&content, Timestamp::UNIX_EPOCH);
         let second = inbox.deliver(&content, Timestamp::UNIX_EPOCH);
         assert_eq!((first.sequence, second.sequence), (1, 2));
+        assert_eq!((first.unread, second.unread), (Some(1), Some(2)));
         inbox.mark_read(1);
         assert_eq!((inbox.last_sequence, inbox.unread), (2, 1));
     }

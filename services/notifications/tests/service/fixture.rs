@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use marquee_auth::{Claims, Role, Signer, StaticKeys, TokenSource, Verifier};
 use marquee_bus::embedded::{Embedded, Options};
 use marquee_bus::{EventBus, Polled};
+use marquee_documents::Location;
 use marquee_notifications::{Clock, Config};
 use marquee_proto::events::v1 as events;
 use marquee_proto::name::AccountName;
@@ -43,10 +44,12 @@ impl TokenSource for NoTokens {
     }
 }
 
-/// What outlives a restart.
+/// What outlives a restart, and what replicas share.
+#[derive(Clone)]
 pub(crate) struct Home {
-    folder: TempDir,
-    signer: Signer,
+    folder: Arc<TempDir>,
+    signer: Arc<Signer>,
+    store: Location,
     /// How far the service's clock is ahead.
     ahead: Arc<Mutex<SignedDuration>>,
 }
@@ -67,22 +70,29 @@ impl Fixture {
 
     /// With so many followers a page.
     pub(crate) async fn start_with_page(page: usize) -> Self {
-        let ahead = Arc::new(Mutex::new(SignedDuration::ZERO));
-        let home = Home {
-            folder: tempfile::tempdir().unwrap(),
-            signer: Signer::generate(),
-            ahead,
-        };
-        Self::start_in(home, page).await
+        let folder = tempfile::tempdir().unwrap();
+        let store = Location::Sqlite(folder.path().join("notifications/notifications.sqlite"));
+        Self::start_in(Home::new(folder, store), page).await
+    }
+
+    /// Another replica on the same store and bus.
+    #[cfg(feature = "mongodb")]
+    pub(crate) async fn replica(&self) -> Self {
+        Self::start_on(self.home.clone(), self.bus.clone(), self.page).await
     }
 
     pub(crate) async fn start_in(home: Home, page: usize) -> Self {
         let bus = open_bus(&home.folder.path().join("bus")).await;
+        Self::start_on(home, bus, page).await
+    }
+
+    async fn start_on(home: Home, bus: Arc<Embedded>, page: usize) -> Self {
         let verifier = Arc::new(Verifier::new(Arc::new(StaticKeys(vec![home.signer.jwk()]))));
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr();
         let stop = CancellationToken::new();
-        let mut config = Config::new(home.folder.path().join("notifications"));
+        let mut config = Config::new("");
+        config.store = home.store.clone();
         config.fanout_page = page;
         config.sweep_interval = Duration::from_millis(50);
         let ahead = home.ahead.clone();
@@ -318,6 +328,15 @@ impl Fixture {
 }
 
 impl Home {
+    pub(crate) fn new(folder: TempDir, store: Location) -> Self {
+        Self {
+            folder: Arc::new(folder),
+            signer: Arc::new(Signer::generate()),
+            store,
+            ahead: Arc::new(Mutex::new(SignedDuration::ZERO)),
+        }
+    }
+
     /// Sets the service's clock so far ahead.
     pub(crate) fn ahead(&self, by: SignedDuration) {
         *self.ahead.lock() = by;

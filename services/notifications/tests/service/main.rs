@@ -9,5 +9,7 @@
 mod fanout;
 mod fixture;
 mod inbox;
+#[cfg(feature = "mongodb")]
+mod on_mongodb;
 mod reminders;
 mod watch;
