@@ -231,7 +231,6 @@ impl App {
             .replace(event, etag)?
             .publish(self.changed(change, event, channel));
         self.store.documents.commit(transaction).await?;
-        self.watchers.wake(&event.name);
         Ok(())
     }
 

@@ -6,26 +6,45 @@ use std::time::Duration;
 
 use futures::stream::{self, Stream};
 use jiff::Timestamp;
+use marquee_documents::{Change, Changes};
 use marquee_proto::events::v1 as proto;
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::App;
+use crate::domain::event::LiveEvent;
 use crate::error::{Error, Result};
 use crate::wire;
 
-/// One slot per event that is watched, however many watch it. A slot only wakes; what there is to see is read from the
-/// store, so that a slow watcher gets the latest state and holds nothing back.
+/// One slot per event that is watched, however many watch it. It has the event as it was last committed, by whatever
+/// process of the service, so that a watcher reads the store once; or nothing when it is to be read anew. A slow watcher
+/// gets the latest state and holds nothing back.
 #[derive(Default)]
 pub(crate) struct Watchers {
-    slots: Mutex<HashMap<String, watch::Sender<()>>>,
+    slots: Mutex<HashMap<String, watch::Sender<Option<Arc<LiveEvent>>>>>,
 }
 
 impl Watchers {
-    /// Wakes whoever watches the event. Called after the change was committed.
-    pub(crate) fn wake(&self, event: &str) {
+    /// Hands out what is committed, until the service stops.
+    pub(crate) async fn follow(&self, mut changes: Changes<LiveEvent>, shutdown: &CancellationToken) {
+        let wanted = |id: &str| self.slots.lock().contains_key(id);
+        while let Some(Some(change)) = shutdown.run_until_cancelled(changes.next(wanted)).await {
+            match change {
+                Change::Written(event) => self.tell(&event.value.name, Some(event.value.clone())),
+                Change::Deleted(event) => self.tell(&event, None),
+                Change::Anew => {
+                    for slot in self.slots.lock().values() {
+                        slot.send_replace(None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn tell(&self, event: &str, latest: Option<Arc<LiveEvent>>) {
         if let Some(slot) = self.slots.lock().get(event) {
-            slot.send_replace(());
+            slot.send_replace(latest);
         }
     }
 
@@ -34,7 +53,7 @@ impl Watchers {
         let changed = match slots.get(event) {
             Some(slot) => slot.subscribe(),
             None => {
-                let (slot, changed) = watch::channel(());
+                let (slot, changed) = watch::channel(None);
                 slots.insert(event.to_owned(), slot);
                 changed
             }
@@ -50,7 +69,7 @@ impl Watchers {
 struct Watcher {
     watchers: Arc<Watchers>,
     event: String,
-    changed: watch::Receiver<()>,
+    changed: watch::Receiver<Option<Arc<LiveEvent>>>,
 }
 
 impl Drop for Watcher {
@@ -72,6 +91,8 @@ type Seen = (String, bool);
 struct Watch {
     app: Arc<App>,
     watcher: Watcher,
+    /// The event as far as it is known; `None` when it is to be read.
+    event: Option<Arc<LiveEvent>>,
     seen: Option<Seen>,
     over: bool,
 }
@@ -88,6 +109,7 @@ impl App {
         let watch = Watch {
             app: self.clone(),
             watcher: self.watchers.watch(name),
+            event: None,
             seen: None,
             over: false,
         };
@@ -105,32 +127,42 @@ impl App {
 impl Watch {
     async fn next(&mut self) -> Result<proto::Event> {
         loop {
-            // Marked as seen before it is read: a change after this wakes again.
-            self.watcher.changed.borrow_and_update();
-            let name = &self.watcher.event;
-            let event = self
-                .app
-                .store
-                .event(name)
-                .await?
-                .ok_or_else(|| Error::EventNotFound(name.clone()))?;
+            let event = self.latest().await?;
             let now = self.app.clock.now();
-            let seen = (event.value.version.etag(), event.value.is_overdue(now));
+            let seen = (event.version.etag(), event.is_overdue(now));
             if self.seen.as_ref() != Some(&seen) {
                 self.seen = Some(seen);
-                return Ok(wire::event(&event.value, now));
+                return Ok(wire::event(&event, now));
             }
-            let overdue = event.value.overdue_at().filter(|_| !event.value.is_overdue(now));
+            let overdue = event.overdue_at().filter(|_| !event.is_overdue(now));
             tokio::select! {
                 changed = self.watcher.changed.changed() => {
                     if changed.is_err() {
                         return Err(Error::ShuttingDown);
+                    }
+                    match &*self.watcher.changed.borrow_and_update() {
+                        // What was read may be later than what was told.
+                        Some(told) if !told.version.is_after(event.version) => {}
+                        told => self.event = told.clone(),
                     }
                 }
                 () = until(overdue, now) => {}
                 () = self.app.shutdown.cancelled() => return Err(Error::ShuttingDown),
             }
         }
+    }
+
+    async fn latest(&mut self) -> Result<Arc<LiveEvent>> {
+        if let Some(event) = &self.event {
+            return Ok(event.clone());
+        }
+        // Marked as seen before it is read: a change after this wakes again.
+        self.watcher.changed.borrow_and_update();
+        let name = &self.watcher.event;
+        let read = self.app.store.event(name).await?;
+        let read = read.ok_or_else(|| Error::EventNotFound(name.clone()))?;
+        self.event = Some(read.value.clone());
+        Ok(read.value)
     }
 }
 
@@ -155,7 +187,7 @@ mod tests {
         let first = watchers.watch("e");
         let second = watchers.watch("e");
         drop(first);
-        watchers.wake("e");
+        watchers.tell("e", None);
         assert!(second.changed.has_changed().unwrap());
         drop(second);
         assert!(watchers.slots.lock().is_empty());

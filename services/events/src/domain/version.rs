@@ -33,6 +33,11 @@ impl Version {
         }
     }
 
+    /// Whether it is a later version of the same resource.
+    pub(crate) fn is_after(self, other: Self) -> bool {
+        self.number > other.number
+    }
+
     pub(crate) fn update_time(self) -> Timestamp {
         self.update_time
     }
@@ -52,6 +57,7 @@ mod tests {
         let first = Version::first(Timestamp::from_second(100).unwrap());
         let second = first.next(Timestamp::from_second(50).unwrap());
         assert!(second.update_time() > first.update_time());
+        assert!(second.is_after(first) && !first.is_after(second) && !first.is_after(first));
         assert_ne!(second.etag(), first.etag());
     }
 }

@@ -5,7 +5,7 @@ use tonic::Code;
 
 use super::fixture::{Fixture, create, event, fields, reason, started};
 
-fn update(event: proto::Event, paths: &[&str]) -> proto::UpdateEventRequest {
+pub(crate) fn update(event: proto::Event, paths: &[&str]) -> proto::UpdateEventRequest {
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
     proto::UpdateEventRequest {
         event: Some(event),

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use marquee_auth::{Claims, Role, Signer, StaticKeys, TokenSource, Verifier};
 use marquee_bus::embedded::{Embedded, Options};
 use marquee_bus::{EventBus, Polled};
+use marquee_documents::Location;
 use marquee_events::Config;
 use marquee_proto::events::v1 as proto;
 use marquee_proto::events::v1::channel_service_client::ChannelServiceClient;
@@ -37,10 +38,22 @@ impl TokenSource for NoTokens {
     }
 }
 
-/// What outlives a restart.
+/// What outlives a restart, and what replicas share.
+#[derive(Clone)]
 pub(crate) struct Home {
-    folder: TempDir,
-    signer: Signer,
+    folder: Arc<TempDir>,
+    signer: Arc<Signer>,
+    store: Location,
+}
+
+impl Home {
+    pub(crate) fn new(folder: TempDir, store: Location) -> Self {
+        Self {
+            folder: Arc::new(folder),
+            signer: Arc::new(Signer::generate()),
+            store,
+        }
+    }
 }
 
 pub(crate) struct Fixture {
@@ -53,15 +66,23 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) async fn start() -> Self {
-        Self::start_in(Home {
-            folder: tempfile::tempdir().unwrap(),
-            signer: Signer::generate(),
-        })
-        .await
+        let folder = tempfile::tempdir().unwrap();
+        let store = Location::Sqlite(folder.path().join("events/events.sqlite"));
+        Self::start_in(Home::new(folder, store)).await
+    }
+
+    /// Another replica on the same store and bus.
+    #[cfg(feature = "mongodb")]
+    pub(crate) async fn replica(&self) -> Self {
+        Self::start_on(self.home.clone(), self.bus.clone()).await
     }
 
     pub(crate) async fn start_in(home: Home) -> Self {
         let bus = Embedded::open(&home.folder.path().join("bus"), Options::default()).unwrap();
+        Self::start_on(home, bus).await
+    }
+
+    async fn start_on(home: Home, bus: Arc<Embedded>) -> Self {
         let verifier = Arc::new(Verifier::new(Arc::new(StaticKeys(vec![home.signer.jwk()]))));
         let listener = Listener::bind(([127, 0, 0, 1], 0).into()).unwrap();
         let address = listener.local_addr();
@@ -76,7 +97,8 @@ impl Fixture {
                 rtmp: String::new(),
             },
         };
-        let config = Config::new(home.folder.path().join("events"));
+        let mut config = Config::new("");
+        config.store = home.store.clone();
         let service = marquee_events::build(config, platform).await.unwrap();
         let run = marquee_server::run(listener, vec![service], verifier, Limits::default(), stop.clone());
         let served = tokio::spawn(async { run.await.unwrap() });

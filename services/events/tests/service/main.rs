@@ -10,4 +10,6 @@ mod channels;
 mod events;
 mod fixture;
 mod lists;
+#[cfg(feature = "mongodb")]
+mod on_mongodb;
 mod streams;
