@@ -24,6 +24,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
+use marquee_bus::declare_when_reachable;
 use marquee_bus::outbox::relay;
 use marquee_proto::topic;
 use marquee_server::{Platform, Service};
@@ -59,7 +60,10 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
         topic::REMINDER,
         topic::PAYMENT,
     ];
-    platform.bus.declare(&topics).await?;
+    let declaring = declare_when_reachable(&*platform.bus, &topics);
+    if let Ok(declared) = tokio::time::timeout(FIRST_TRY, declaring).await {
+        declared?;
+    }
     let waits = !matches!(config.store, Location::Sqlite(_));
     let (store, books) = open(&config).await?;
     let provider = match &config.payment_provider {
@@ -88,6 +92,11 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
             if !app::prepare::run(&app, &shutdown).await {
                 return Ok(());
             }
+            let declaring = declare_when_reachable(&*bus, &topics);
+            match shutdown.run_until_cancelled(declaring).await {
+                Some(declared) => declared?,
+                None => return Ok(()),
+            }
             relay(outbox, bus, shutdown).await
         }
     };
@@ -96,7 +105,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
         .task("subscriptions sweep", app::sweep::run(app, shutdown)))
 }
 
-/// How long building the service waits for a store on a server, which is usually there.
+/// How long building the service waits for a store on a server, and for the bus, which are usually there.
 const FIRST_TRY: Duration = Duration::from_secs(3);
 
 async fn open(config: &Config) -> Result<(Arc<dyn Store>, Arc<dyn Books>), Error> {
