@@ -27,7 +27,7 @@ mod trace;
 pub mod testing;
 
 pub use bus::{EventBus, Polled, Record, Subscription, TopicPartition};
-pub use consumer::{BoxError, Consumer, Delivery, Handler, HandlerError, Retries};
+pub use consumer::{BoxError, Consumer, Delivery, Handler, HandlerError, Retries, bury};
 pub use error::Error;
 pub use message::{MAX_MESSAGE_BYTES, Message, Outgoing, event};
 pub use replay::{Replayed, replay};

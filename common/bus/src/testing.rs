@@ -54,6 +54,7 @@ macro_rules! suite {
         $crate::suite!(@in rebalancing, $fixture, [$($reason)?]:
             members_share_the_partitions_and_lose_nothing_when_they_come_and_go,
             only_what_a_member_did_not_commit_comes_again,
+            a_backlog_is_read_on_after_a_partition_went_and_came_back,
             consumers_come_and_go_under_load_and_each_key_stays_in_order
         );
         $crate::suite!(@in replaying, $fixture, [$($reason)?]:

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use marquee_bus::embedded::{Embedded, Options};
@@ -216,7 +217,7 @@ impl EventBus for Slow {
 }
 
 #[tokio::test]
-async fn a_relay_that_is_stopped_finishes_the_batch_in_hand() {
+async fn a_relay_that_is_stopped_publishes_all_that_was_committed() {
     let folder = tempfile::tempdir().unwrap();
     let (database, outbox) = store(folder.path());
     let (bus, topic) = bus(folder.path(), 0).await;
@@ -229,11 +230,42 @@ async fn a_relay_that_is_stopped_finishes_the_batch_in_hand() {
     let shutdown = CancellationToken::new();
     let relaying = tokio::spawn(relay(outbox.clone(), slow.clone(), shutdown.clone()));
     slow.begun.notified().await;
+    commit(&database, vec![message(&topic, "k", "2")]).await;
     shutdown.cancel();
     slow.go_on.notify_one();
+    slow.begun.notified().await;
+    slow.go_on.notify_one();
     relaying.await.unwrap().unwrap();
+    assert_eq!(slow.end_offsets(&topic).await.unwrap(), [2]);
     assert!(
         outbox.pending(1).await.unwrap().is_empty(),
-        "it is not published again after the restart"
+        "nothing is published again after the restart"
     );
+}
+
+#[tokio::test]
+async fn a_relay_that_is_stopped_goes_on_over_failures_of_the_bus() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, outbox) = store(folder.path());
+    let (bus, topic) = bus(folder.path(), 2).await;
+    commit(&database, vec![message(&topic, "k", "1")]).await;
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    relay(outbox, bus.clone(), shutdown).await.unwrap();
+    assert_eq!(bus.end_offsets(&topic).await.unwrap(), [1]);
+}
+
+#[tokio::test]
+async fn a_relay_whose_bus_is_away_ends_all_the_same_and_keeps_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, outbox) = store(folder.path());
+    let (bus, topic) = bus(folder.path(), usize::MAX).await;
+    commit(&database, vec![message(&topic, "k", "1")]).await;
+    let shutdown = CancellationToken::new();
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(60), relay(outbox.clone(), bus, shutdown))
+        .await
+        .expect("it ends")
+        .unwrap();
+    assert_eq!(outbox.pending(1).await.unwrap().len(), 1);
 }

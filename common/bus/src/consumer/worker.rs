@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::handler::RecordHandler;
-use super::{BoxError, HandlerError, Retries};
-use crate::{EventBus, Record, TopicPartition, dead_letter, measure, trace};
+use super::{BoxError, HandlerError, Retries, bury};
+use crate::{EventBus, Record, TopicPartition, measure, trace};
 
 /// What the workers of one consumer have in common.
 pub(super) struct Shared {
@@ -211,27 +211,7 @@ impl Shared {
         }
     }
 
-    /// Publishes the record among the dead letters of its topic, however long that takes.
     async fn bury(&self, record: &Record, reason: &str, stop: &CancellationToken) -> bool {
-        let Record {
-            topic,
-            partition,
-            offset,
-            message,
-        } = record;
-        tracing::error!(group = self.group, %topic, partition, offset, id = message.id, %reason, "to the dead letters");
-        measure::buried(&self.group, topic);
-        let mut failures = 0;
-        let letter = dead_letter(record, &self.group, reason);
-        let _sending = trace::bury(&letter);
-        while let Err(error) = self.bus.publish(vec![letter.clone()]).await {
-            failures += 1;
-            self.report(record, failures, &error.into());
-            tokio::select! {
-                () = stop.cancelled() => return false,
-                () = tokio::time::sleep(self.retries.backoff(failures)) => {}
-            }
-        }
-        true
+        bury(&*self.bus, record, &self.group, reason, &self.retries, stop).await
     }
 }

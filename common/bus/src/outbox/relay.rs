@@ -1,4 +1,3 @@
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +11,18 @@ use crate::{Error, EventBus, Retries, trace};
 /// Messages that are published in one go.
 const BATCH: usize = 512;
 
-/// A batch in hand has so long to get to the bus when the relay is to stop.
+/// What is in the outbox has so long to get to the bus when the relay is to stop.
 const FINISH: Duration = Duration::from_secs(5);
 
-/// Publishes what the outbox holds, in its order, until the token is cancelled. One relay per outbox.
+/// The longest pause after a failure when the relay is to stop.
+const LAST_RETRY: Duration = Duration::from_millis(250);
+
+/// Publishes what the outbox holds, in its order, until the token is cancelled, and then until nothing is left in it, for
+/// five seconds at most. One relay per outbox.
+///
+/// The token is to be cancelled when nobody writes any more, so that all that was acknowledged is on the bus in the end;
+/// what a bus that is away does not take is published after the next start. Where another process relays the same outbox,
+/// it goes on with it.
 ///
 /// A message is forgotten only after the bus has it durably, so that a crash in between publishes it twice, with the
 /// same id, and never not at all. A bus or store that fails is asked again without end.
@@ -24,19 +31,24 @@ pub async fn relay(
     bus: Arc<dyn EventBus>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    let result = tokio::select! {
-        result = relay_until(&*outbox, &*bus, &shutdown) => result,
-        () = outbox.hold() => Ok(()),
+    let late = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(FINISH).await;
     };
+    tokio::select! {
+        () = relay_until(&*outbox, &*bus, &shutdown) => {}
+        () = outbox.hold() => {}
+        () = late => tracing::warn!(
+            store = outbox.name(),
+            "the bus did not take what is left in the outbox: it is published after the next start"
+        ),
+    }
     outbox.release().await;
-    result
+    Ok(())
 }
 
-async fn relay_until(
-    outbox: &dyn Outbox,
-    bus: &dyn EventBus,
-    shutdown: &CancellationToken,
-) -> Result<(), Error> {
+/// Until nothing is pending after the token was cancelled.
+async fn relay_until(outbox: &dyn Outbox, bus: &dyn EventBus, shutdown: &CancellationToken) {
     let retries = Retries {
         max: Duration::from_secs(5),
         ..Retries::default()
@@ -47,30 +59,15 @@ async fn relay_until(
     };
     let mut failures = 0;
     loop {
-        if shutdown.is_cancelled() {
-            return Ok(());
-        }
-        let moved = {
-            let mut moving = pin!(publish_next(outbox, bus, &gauges));
-            tokio::select! {
-                moved = &mut moving => moved,
-                () = shutdown.cancelled() => {
-                    // Dropped half way, a batch would be published again after the restart.
-                    if tokio::time::timeout(FINISH, moving).await.is_err() {
-                        tracing::warn!(store = outbox.name(), "the bus did not take the last batch: it is published again");
-                    }
-                    return Ok(());
-                }
-            }
-        };
+        // What was committed before the token was cancelled is found by a look that begins after it.
+        let last = shutdown.is_cancelled();
+        let moved = publish_next(outbox, bus, &gauges).await;
         match moved {
             Ok(true) => failures = 0,
+            Ok(false) if last => return,
             Ok(false) => {
                 failures = 0;
-                tokio::select! {
-                    () = shutdown.cancelled() => return Ok(()),
-                    () = outbox.wait() => {}
-                }
+                shutdown.run_until_cancelled(outbox.wait()).await;
             }
             Err(error) => {
                 failures += 1;
@@ -79,9 +76,11 @@ async fn relay_until(
                 } else {
                     tracing::warn!(store = outbox.name(), %error, failures, "cannot publish, trying again");
                 }
-                tokio::select! {
-                    () = shutdown.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(retries.backoff(failures)) => {}
+                let pause = retries.backoff(failures);
+                if last {
+                    tokio::time::sleep(pause.min(LAST_RETRY)).await;
+                } else {
+                    shutdown.run_until_cancelled(tokio::time::sleep(pause)).await;
                 }
             }
         }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::consuming::{Listener, Running, fresh, said};
 use super::tools::{soon, until};
 use super::{Fixture, message, topic};
-use crate::{EventBus, Polled};
+use crate::{EventBus, Polled, Record};
 
 /// Messages at most, should what is waited for never happen.
 const ENOUGH: usize = 40_000;
@@ -181,6 +181,63 @@ pub async fn only_what_a_member_did_not_commit_comes_again<F: Fixture>() {
         .collect();
     assert_eq!(again, uncommitted);
     next.abort();
+}
+
+/// More than any adapter reads ahead of a member.
+const BACKLOG: usize = 12_000;
+
+fn places(records: &[Record]) -> Vec<(u32, u64)> {
+    records
+        .iter()
+        .map(|record| (record.partition, record.offset))
+        .collect()
+}
+
+pub async fn a_backlog_is_read_on_after_a_partition_went_and_came_back<F: Fixture>() {
+    let fixture = F::start().await;
+    let (bus, topic) = (fixture.bus(), topic(2));
+    bus.declare(&[topic]).await.unwrap();
+    for first in (0..BACKLOG).step_by(1_000) {
+        let batch = (first..first + 1_000).map(|n| message(&topic, &(n % 50).to_string(), "v"));
+        bus.publish(batch.collect()).await.unwrap();
+    }
+    // It takes its time, so that all that may wait for it waits.
+    let mut slow = bus.subscribe("g", &[topic]).await.unwrap();
+    let mut seen = BTreeSet::new();
+    let reading = async {
+        while seen.len() < 300 {
+            if let Polled::Records(records) = slow.poll(1).await.unwrap() {
+                seen.extend(places(&records));
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        }
+    };
+    soon("the first records come", reading).await;
+    let mut guest = bus.subscribe("g", &[topic]).await.unwrap();
+    let (mut taken_away, mut given) = (false, false);
+    let sharing = async {
+        while !(taken_away && given) {
+            tokio::select! {
+                polled = slow.poll(1) => match polled.unwrap() {
+                    Polled::Records(records) => seen.extend(places(&records)),
+                    Polled::Revoked(_) => taken_away = true,
+                    Polled::Assigned(_) => {}
+                },
+                polled = guest.poll(1) => given |= matches!(polled.unwrap(), Polled::Assigned(_)),
+            }
+        }
+    };
+    soon("the second member gets its share", sharing).await;
+    // What it took was never committed.
+    drop(guest);
+    let reading = async {
+        while seen.len() < BACKLOG {
+            if let Polled::Records(records) = slow.poll(500).await.unwrap() {
+                seen.extend(places(&records));
+            }
+        }
+    };
+    soon("the whole backlog comes", reading).await;
 }
 
 pub async fn consumers_come_and_go_under_load_and_each_key_stays_in_order<F: Fixture>() {

@@ -1,16 +1,18 @@
 //! A member of the group: what it has of the bus, what it has gathered, and what is due.
 //!
-//! It never waits for the index with the bus unpolled: a member that does not poll is put out of its group. While the
-//! index is away its partitions are paused, what was gathered is kept, and both are tried again with growing pauses.
+//! While the index is away its partitions are paused, what was gathered is kept, and both are tried again with growing
+//! pauses. A batch is waited for with the bus unpolled: the subscription keeps the group's word meanwhile (its thread polls on
+//! Kafka), but partitions that are to go elsewhere wait for the batch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use marquee_bus::{EventBus, Polled, Record, Subscription, TopicPartition, dead_letter, processing};
+use marquee_bus::{EventBus, Polled, Record, Retries, Subscription, TopicPartition, processing};
 use marquee_telemetry::Span;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::{GROUP, TOPICS, decode, is_lasting, is_of_another_bus, pause};
 use crate::Error;
@@ -30,9 +32,6 @@ const LOOK_FILLING: Duration = Duration::from_millis(200);
 /// What metrics of consuming are labelled with.
 const DESTINATION: &str = "messaging_destination_name";
 const CONSUMER: &str = "messaging_consumer_group_name";
-
-/// The longest that telling the lag holds up the rest.
-const LAG_WITHIN: Duration = Duration::from_secs(1);
 
 /// An index that is filled answers searches when no more records than these are missing, and none of those that the bus had
 /// when it was begun.
@@ -214,7 +213,6 @@ impl Reader {
             self.goal = None;
         }
         self.look = Instant::now() + LOOK;
-        self.tell_lag().await;
         if !followed.is_filling {
             self.goal = None;
         } else if self.is_full().await? {
@@ -249,27 +247,6 @@ impl Reader {
         let now = missing(&ends);
         let goal = self.goal.get_or_insert(ends);
         Ok(missing(goal) == 0 && now <= NEARLY)
-    }
-
-    /// Tells how many records lie before this member.
-    async fn tell_lag(&mut self) {
-        for topic in &TOPICS {
-            let Ok(Ok(ends)) = timeout(LAG_WITHIN, self.bus.end_offsets(topic)).await else {
-                return;
-            };
-            let lag = |(partition, end): (u32, u64)| {
-                let partition = TopicPartition {
-                    topic: topic.name.into(),
-                    partition,
-                };
-                let read = self.read.get(&partition)?;
-                self.owned.contains(&partition).then(|| end.saturating_sub(*read))
-            };
-            let lag: u64 = (0..).zip(ends).filter_map(lag).sum();
-            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-            metrics::gauge!("marquee_consumer_lag_messages", DESTINATION => topic.name, CONSUMER => GROUP)
-                .set(lag as f64);
-        }
     }
 
     /// Asks the index where to go on, and goes there.
@@ -404,20 +381,9 @@ impl Reader {
     }
 }
 
-/// Publishes a record that cannot be indexed among the dead letters of its topic.
+/// A record that cannot be indexed. Whoever drops this gets it again.
 async fn bury(bus: &dyn EventBus, record: &Record, reason: &str) {
-    let Record {
-        topic,
-        partition,
-        offset,
-        message,
-    } = record;
-    tracing::error!(%topic, partition, offset, id = message.id, reason, "to the dead letters");
     metrics::counter!("search_dead_letters_total").increment(1);
-    let letter = dead_letter(record, GROUP, reason);
-    let mut failures = 0;
-    while let Err(error) = bus.publish(vec![letter.clone()]).await {
-        tracing::warn!(%error, "cannot publish a dead letter, trying again");
-        sleep(pause(&mut failures)).await;
-    }
+    let (retries, never) = (Retries::default(), CancellationToken::new());
+    marquee_bus::bury(bus, record, GROUP, reason, &retries, &never).await;
 }
