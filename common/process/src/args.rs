@@ -46,7 +46,7 @@ pub struct StoppingArgs {
     /// Seconds between saying "not ready" and stopping, so that load balancers notice
     #[arg(long, value_name = "SECONDS", default_value_t = 3, value_parser = clap::value_parser!(u64).range(0..=300))]
     pub drain_delay: u64,
-    /// Seconds that consumers and relays, and after them requests and connections, may take to end
+    /// Seconds that consumers, after them requests and connections, and after these the outbox may take to end
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
     pub drain_timeout: u64,
     /// Once it listens, write {"address": "...", "rtmp": "..."} with what it listens on to this file

@@ -54,7 +54,7 @@ Health checks of containers:
                            missing
 
 Signals and exit codes:
-  SIGTERM, SIGINT   not ready; --drain-delay; consumers commit and what is stored is published; requests are answered;
+  SIGTERM, SIGINT   not ready; --drain-delay; consumers commit; requests are answered; what was stored is published;
                     exit 0. A second signal exits at once, with 1.
   1                 it cannot run with this configuration, or a part of it failed
   2                 a wrong command line

@@ -4,7 +4,7 @@
 //!   main ─ configuration ─ telemetry ─ listen: alive, not ready
 //!            │                           ├─ Kafka, peers, keys of subscriptions ─► Platform
 //!            └─ --check-config           └─ Program::build, again and again until its store is there ─► ready
-//!   SIGTERM ─ not ready ─ drain delay ─ consumers commit, the relay empties ─ requests are answered ─ flush ─ exit 0
+//!   SIGTERM ─ not ready ─ drain delay ─ consumers commit ─ requests are answered ─ the relay empties ─ flush ─ exit 0
 //! ```
 //!
 //! A binary is a [`Program`] and `fn main() -> ExitCode { marquee_process::main::<Args>() }`. What is down at the start is

@@ -11,7 +11,7 @@ use marquee_bus::EventBus;
 use marquee_bus::kafka::{Kafka, Settings};
 use marquee_client::{Peers, RemoteKeys, ServiceTokens};
 use marquee_config::args::Topics;
-use marquee_server::{BoxError, Face, Listener, Platform, PublicAddresses, Service};
+use marquee_server::{BoxError, Face, Listener, Platform, PublicAddresses};
 use tokio::net::TcpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -106,17 +106,9 @@ async fn run<P: Program>(program: &P) -> Result<(), BoxError> {
     let needs = |face: Face| needed(face, bus.clone(), Arc::clone(&verifier));
     let starting = waited_for(needs(Face::new(P::NAME)), program, &last);
     let build = async {
-        let Service {
-            face,
-            tasks,
-            shutdown,
-        } = waiting::build(program, platform, bound, &last).await?;
-        let face = needs(face);
-        Ok(vec![Service {
-            face,
-            tasks,
-            shutdown,
-        }])
+        let mut service = waiting::build(program, platform, bound, &last).await?;
+        service.face = needs(service.face);
+        Ok(vec![service])
     };
     let server = async {
         let limits = args.limits();

@@ -28,6 +28,7 @@ use marquee_proto::events::v1::event_service_server::EventServiceServer;
 use marquee_proto::topic;
 use marquee_proto::video_ingest::v1::{RecordingChanged, StreamChanged};
 use marquee_server::{Face, Platform, Service};
+use tokio_util::sync::CancellationToken;
 
 pub use config::{Clock, Config};
 pub use error::{Error, EventState, Result};

@@ -28,6 +28,7 @@ use marquee_proto::subscriptions::v1::{FollowChanged, PaymentChanged, ReminderCh
 use marquee_proto::topic;
 use marquee_server::{Face, Platform, Service};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 pub use config::{Clock, Config};
 pub use error::{Error, Result};

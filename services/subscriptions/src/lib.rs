@@ -28,6 +28,7 @@ use marquee_bus::declare_when_reachable;
 use marquee_bus::outbox::relay;
 use marquee_proto::topic;
 use marquee_server::{Platform, Service};
+use tokio_util::sync::CancellationToken;
 
 pub use crate::clock::Clock;
 pub use crate::config::{Config, Hashing, Location};
@@ -87,21 +88,21 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
     });
     let shutdown = platform.shutdown;
     let relaying = {
-        let (app, bus, shutdown) = (Arc::clone(&app), platform.bus, shutdown.clone());
-        async move {
-            if !app::prepare::run(&app, &shutdown).await {
+        let (app, bus) = (Arc::clone(&app), platform.bus);
+        |stop: CancellationToken| async move {
+            if !app::prepare::run(&app, &stop).await {
                 return Ok(());
             }
             let declaring = declare_when_reachable(&*bus, &topics);
-            match shutdown.run_until_cancelled(declaring).await {
+            match stop.run_until_cancelled(declaring).await {
                 Some(declared) => declared?,
                 None => return Ok(()),
             }
-            relay(outbox, bus, shutdown).await
+            relay(outbox, bus, stop).await
         }
     };
     Ok(Service::new(face, shutdown.clone())
-        .task("subscriptions outbox", relaying)
+        .relay("subscriptions outbox", relaying)
         .task("subscriptions sweep", app::sweep::run(app, shutdown)))
 }
 

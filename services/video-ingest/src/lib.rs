@@ -134,10 +134,11 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         hub.drained().await;
         Ok::<(), Error>(())
     };
-    let relay = marquee_bus::outbox::relay(store.outbox(), platform.bus.clone(), platform.shutdown.clone());
+    let (outbox, bus) = (store.outbox(), platform.bus.clone());
+    let relay = |stop| marquee_bus::outbox::relay(outbox, bus, stop);
     let service = Service::new(face, platform.shutdown.clone())
         .task("video-ingest rtmp", serve)
-        .task("video-ingest outbox", relay);
+        .relay("video-ingest outbox", relay);
     Ok(Built { service, rtmp })
 }
 
