@@ -16,6 +16,11 @@ const RETRY: [Duration; 5] = [
     Duration::from_secs(2),
 ];
 
+/// How long to wait after so many failures before this one.
+fn retry_after(failures: usize) -> Duration {
+    RETRY[failures.min(RETRY.len() - 1)]
+}
+
 /// Fetches keys until it is told to stop. While subscriptions is away, those that are known go on being used.
 pub(crate) async fn follow(verifier: &Verifier, stop: CancellationToken) {
     let mut failures = 0;
@@ -30,8 +35,9 @@ pub(crate) async fn follow(verifier: &Verifier, stop: CancellationToken) {
                     if verifier.has_keys() && failures == 0 {
                         tracing::warn!(%error, "keeping the keys that are known");
                     }
+                    let wait = retry_after(failures);
                     failures += 1;
-                    *RETRY.get(failures).unwrap_or(&RETRY[RETRY.len() - 1])
+                    wait
                 }
             };
             tokio::time::sleep(wait).await;
@@ -46,5 +52,16 @@ pub(crate) fn ready(verifier: &Verifier) -> Result<(), String> {
         Ok(())
     } else {
         Err("subscriptions: has not given its keys yet, without which no token can be checked".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_begin_with_the_shortest_wait_and_stay_with_the_longest() {
+        let waits: Vec<_> = (0..7).map(|failures| retry_after(failures).as_millis()).collect();
+        assert_eq!(waits, [100, 250, 500, 1_000, 2_000, 2_000, 2_000]);
     }
 }
