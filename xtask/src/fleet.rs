@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use marquee_fleet::backends::Home;
 use marquee_fleet::{Fleet, Gateway, Kind, Options};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::run::{cargo, check, target_dir, top};
 use crate::{tools, web};
@@ -127,7 +127,8 @@ fn start(up: &Up) -> Result<()> {
     options.programs.clone_from(&programs);
     options.otlp.clone_from(&up.otlp_endpoint);
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    // A terminal that is closed is a Ctrl-C too.
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, interrupted.clone())?;
     }
     let mut fleet = Fleet::start(options, &interrupted, &mut |line| println!("  {line}"))?;

@@ -49,6 +49,12 @@ pub enum Error {
     /// NGINX refuses its configuration.
     #[error("nginx refuses its configuration:\n{0}")]
     Gateway(String),
+    /// Somebody else runs a fleet in that folder.
+    #[error("a fleet runs already in {}", .0.display())]
+    Runs(PathBuf),
+    /// Clients could not reach the gateway where they should.
+    #[error("somebody listens already on port {0}: choose others, or stop what is there")]
+    PortsTaken(String),
     /// Somebody stopped it while it started.
     #[error("interrupted")]
     Interrupted,

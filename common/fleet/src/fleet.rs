@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use marquee_backends::{Backend, Home, Server};
 
-use crate::gateway::{self, Gateway, Variables};
+use crate::running::{self, Alone};
 use crate::service::{self, Shared};
-use crate::{Error, Kind, Process, ports};
+use crate::{Error, Front, Gateway, Kind, Limits, Process, ports};
 
 /// How long a part may take to be ready on a busy machine.
 const READY: Duration = Duration::from_secs(90);
@@ -85,10 +85,12 @@ pub struct Fleet {
     gateway: Gateway,
     folder: PathBuf,
     otlp: String,
+    _alone: Alone,
 }
 
 impl Fleet {
-    /// Starts the servers, the six services and NGINX, and waits until all are ready, or `interrupted` is set.
+    /// Starts the servers, the six services and NGINX, and waits until all are ready, or `interrupted` is set. What a starter
+    /// that was killed has left behind in the folder is ended first.
     ///
     /// # Errors
     /// The first that cannot be started, or [`Error::Interrupted`]; what was started is killed.
@@ -102,6 +104,9 @@ impl Fleet {
             let path = folder.join(part);
             fs::create_dir_all(&path).map_err(Error::io(&path))?;
         }
+        let alone = running::take(folder, say)?;
+        // Before anything is started that would have to be stopped again.
+        ports::check(options.gateway)?;
         secret(&folder.join("service-secret"))?;
         for backend in BACKENDS {
             marquee_backends::install(&options.home, backend, say)?;
@@ -112,7 +117,7 @@ impl Fleet {
             false => Ok(()),
         };
         go_on()?;
-        let mut fleet = Self::prepare(&options, backends)?;
+        let mut fleet = Self::prepare(&options, backends, alone)?;
         say("starting the six services and NGINX");
         for process in fleet.services.values_mut() {
             process.start()?;
@@ -124,7 +129,7 @@ impl Fleet {
         Ok(fleet)
     }
 
-    fn prepare(options: &Options, backends: BTreeMap<Backend, Server>) -> Result<Self, Error> {
+    fn prepare(options: &Options, backends: BTreeMap<Backend, Server>, alone: Alone) -> Result<Self, Error> {
         let folder = &options.folder;
         let [rtmp, listens @ ..] = ports::free::<7>()?;
         let rtmp = ports::local(rtmp);
@@ -155,12 +160,22 @@ impl Fleet {
                 address_of(kind),
                 "/readyz",
             )
+            .recorded(running::record_of(folder, kind.name()))
             .environment(settings)
             .environment(more.map(|(_, name, value)| (format!("MARQUEE_{name}"), value.clone())));
             services.insert(kind, process);
         }
-        let variables = variables(options, &address_of, rtmp)?;
-        let nginx = gateway::prepare(&options.nginx, &folder.join("nginx"), gateway, &variables)?;
+        let front = Front {
+            folder: folder.join("nginx"),
+            nginx: options.nginx.clone(),
+            pages: options.pages.clone(),
+            gateway,
+            services: addresses.clone(),
+            rtmp: vec![rtmp],
+            trusted_proxies: "127.0.0.1/32".to_owned(),
+            limits: Limits::of_one_for_all(options.calls_per_second),
+        };
+        let nginx = front.prepare()?.recorded(running::record_of(folder, "nginx"));
         Ok(Self {
             nginx,
             services,
@@ -168,6 +183,7 @@ impl Fleet {
             gateway,
             folder: folder.clone(),
             otlp: options.otlp.clone().unwrap_or_default(),
+            _alone: alone,
         })
     }
 
@@ -216,6 +232,11 @@ impl Fleet {
             .iter()
             .map(|(kind, process)| (kind.name(), format!("http://{}", process.address())))
             .collect();
+        let settings: BTreeMap<_, BTreeMap<_, _>> = self
+            .services
+            .iter()
+            .map(|(kind, process)| (kind.name(), process.settings().iter().cloned().collect()))
+            .collect();
         serde_json::json!({
             "version": env!("CARGO_PKG_VERSION"),
             "pages": at("http", gateway.http),
@@ -227,6 +248,7 @@ impl Fleet {
             "otlp": self.otlp,
             "folder": self.folder,
             "services": services,
+            "settings": settings,
         })
     }
 
@@ -339,48 +361,6 @@ fn start_backends(
         };
     }
     Ok(backends)
-}
-
-/// What fills the templates of deploy/nginx.
-fn variables(
-    options: &Options,
-    address_of: &dyn Fn(Kind) -> SocketAddr,
-    rtmp: SocketAddr,
-) -> Result<Variables, Error> {
-    let gateway = options.gateway;
-    let folder = options.folder.join("nginx");
-    let (certificate, key) = gateway::certificate(&folder)?;
-    let address = |kind| address_of(kind).to_string();
-    let listen = |port: u16| ports::local(port).to_string();
-    let calls = options.calls_per_second;
-    Ok(Variables::from([
-        ("VIDEO_INGEST", address(Kind::VideoIngest)),
-        ("EVENTS", address(Kind::Events)),
-        ("SUBSCRIPTIONS", address(Kind::Subscriptions)),
-        ("NOTIFICATIONS", address(Kind::Notifications)),
-        ("SEARCH", address(Kind::Search)),
-        ("ANALYTICS", address(Kind::Analytics)),
-        ("RTMP", rtmp.to_string()),
-        // Addresses are numbers here.
-        ("RESOLVE", String::new()),
-        ("RESOLVER", "127.0.0.1".to_owned()),
-        ("TRUSTED_PROXIES", "127.0.0.1/32".to_owned()),
-        ("HTTP", listen(gateway.http)),
-        ("GRPC", listen(gateway.grpc)),
-        ("HTTPS", listen(gateway.https)),
-        ("RTMP_LISTEN", listen(gateway.rtmp)),
-        ("RTMPS_LISTEN", listen(gateway.rtmps)),
-        ("TLS_CERTIFICATE", certificate.display().to_string()),
-        ("TLS_KEY", key.display().to_string()),
-        ("ACCESS_LOG", folder.join("access.log").display().to_string()),
-        ("CACHE", folder.join("cache").display().to_string()),
-        ("CACHE_SIZE", "1g".to_owned()),
-        ("PAGES", options.pages.display().to_string()),
-        ("CREDENTIALS_RATE", format!("{calls}r/s")),
-        ("CALLS_RATE", format!("{calls}r/s")),
-        ("CALLS_BURST", (calls * 2).to_string()),
-        ("CONNECTIONS", "20000".to_owned()),
-    ]))
 }
 
 /// A secret that only its owner reads, made once.

@@ -32,6 +32,17 @@ pub struct Gateway {
 }
 
 impl Gateway {
+    /// All of them, with what they are for.
+    pub(crate) fn ports(self) -> [(u16, &'static str); 5] {
+        [
+            (self.http, "HTTP"),
+            (self.grpc, "gRPC"),
+            (self.https, "HTTPS"),
+            (self.rtmp, "RTMP"),
+            (self.rtmps, "RTMPS"),
+        ]
+    }
+
     /// Free ports.
     ///
     /// # Errors

@@ -9,14 +9,16 @@
 
 mod error;
 mod fleet;
+mod front;
 mod gateway;
 mod ports;
-mod probe;
 mod process;
+mod running;
 mod service;
 
 pub use error::Error;
 pub use fleet::{Fleet, Options, Part};
+pub use front::{Front, Limits};
 pub use gateway::Gateway;
 pub use process::Process;
 pub use service::Kind;

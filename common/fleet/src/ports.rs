@@ -1,24 +1,47 @@
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
-use crate::Error;
+use crate::{Error, Gateway};
 
-/// Ports that are free now. They are all held until the last is found, so that none is given twice.
+/// Different free ports, of those that stay free while what listens there is down.
 pub(crate) fn free<const N: usize>() -> Result<[u16; N], Error> {
-    let io = |source| Error::Io {
-        path: "127.0.0.1:0".into(),
-        source,
-    };
-    let mut held = Vec::new();
     let mut ports = [0; N];
-    for port in &mut ports {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(io)?;
-        *port = listener.local_addr().map_err(io)?.port();
-        held.push(listener);
+    for (port, chosen) in ports.iter_mut().zip(marquee_backends::ports::choose(N)?) {
+        *port = chosen;
     }
     Ok(ports)
 }
 
 /// On this machine.
 pub(crate) fn local(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
+    (std::net::Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// Nobody else may listen where the gateway will: an NGINX that is there already would answer in place of ours.
+pub(crate) fn check(gateway: Gateway) -> Result<(), Error> {
+    let taken: Vec<_> = gateway
+        .ports()
+        .into_iter()
+        .filter(|(port, _)| !marquee_backends::ports::free(*port))
+        .map(|(port, what)| format!("{port} ({what})"))
+        .collect();
+    if taken.is_empty() {
+        return Ok(());
+    }
+    Err(Error::PortsTaken(taken.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateway_whose_port_is_taken_is_refused_with_the_port() {
+        let gateway = Gateway::on_free_ports().unwrap();
+        check(gateway).unwrap();
+        let listener = std::net::TcpListener::bind(local(gateway.rtmp)).unwrap();
+        let refused = check(gateway).unwrap_err().to_string();
+        assert!(refused.contains(&format!("{} (RTMP)", gateway.rtmp)), "{refused}");
+        drop(listener);
+        check(gateway).unwrap();
+    }
 }

@@ -7,12 +7,13 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use marquee_backends::wire;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::{Error, probe};
+use crate::{Error, running};
 
-/// How long a process may take to stop when asked.
-const STOP: Duration = Duration::from_secs(30);
+/// How long a process may take to stop when asked: more than all of its own limits together (docker-compose.yml says the same).
+const STOP: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_millis(10);
 
 /// A program that can be started again and again with the same settings; killed when dropped.
@@ -28,7 +29,11 @@ pub struct Process {
     ready_path: &'static str,
     /// What ends it gently.
     stop_signal: Signal,
+    /// The child was told to stop: a second signal would make it exit at once.
+    asked: bool,
     child: Option<Child>,
+    /// Where it is written down that it runs.
+    record: Option<PathBuf>,
 }
 
 impl Process {
@@ -48,7 +53,9 @@ impl Process {
             address,
             ready_path,
             stop_signal: Signal::TERM,
+            asked: false,
             child: None,
+            record: None,
         }
     }
 
@@ -59,6 +66,12 @@ impl Process {
 
     pub(crate) fn environment(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment.extend(variables);
+        self
+    }
+
+    /// Writes down in that file that it runs, as long as it does.
+    pub(crate) fn recorded(mut self, record: PathBuf) -> Self {
+        self.record = Some(record);
         self
     }
 
@@ -123,8 +136,13 @@ impl Process {
                     self.name
                 ),
             })?;
+        let pid = child.id();
+        self.asked = false;
         self.child = Some(child);
-        Ok(())
+        match &self.record {
+            Some(record) => running::write(record, pid),
+            None => Ok(()),
+        }
     }
 
     /// How it ended, if it did.
@@ -143,10 +161,9 @@ impl Process {
 
     /// Whether it says that it is ready, and what it says.
     pub fn readiness(&self) -> Result<(), String> {
-        match probe::get(self.address, self.ready_path) {
-            Ok((200, _)) => Ok(()),
-            Ok((status, body)) => Err(format!("{status} {body}")),
-            Err(error) => Err(error.to_string()),
+        match wire::get(self.address.port(), self.ready_path)? {
+            (200, _) => Ok(()),
+            (status, body) => Err(format!("{status} {}", body.trim())),
         }
     }
 
@@ -208,6 +225,7 @@ impl Process {
             kill_group(&child);
             child.kill().map_err(failed)?;
             child.wait().map_err(failed)?;
+            self.forget();
         }
         Ok(())
     }
@@ -222,6 +240,7 @@ impl Process {
         while self.child.is_some() {
             if let Some(status) = self.ended()? {
                 self.child = None;
+                self.forget();
                 return Ok(Some(status));
             }
             if Instant::now() > deadline {
@@ -232,9 +251,15 @@ impl Process {
         Ok(None)
     }
 
-    /// Sends the signal that ends it gently.
+    fn forget(&self) {
+        if let Some(record) = &self.record {
+            running::forget(record);
+        }
+    }
+
+    /// Sends the signal that ends it gently, once.
     pub(crate) fn ask_to_stop(&mut self) -> Result<(), Error> {
-        if self.ended()?.is_none() {
+        if self.ended()?.is_none() && !std::mem::replace(&mut self.asked, true) {
             self.signal(self.stop_signal)?;
         }
         Ok(())
@@ -304,6 +329,7 @@ impl Drop for Process {
             kill_group(&child);
             let _ = child.kill();
             let _ = child.wait();
+            self.forget();
         }
     }
 }

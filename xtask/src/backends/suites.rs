@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use marquee_backends::{Backend, Home, install};
+use marquee_backends::{Backend, Home, Identity, install};
 use marquee_fleet::{Fleet, Gateway, Kind};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::plan::{Package, Plan, Target};
 use super::{each, started};
@@ -29,7 +29,7 @@ pub(crate) fn run(options: &[String]) -> Result<()> {
         bail!("no test needs a server");
     }
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGHUP, SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, interrupted.clone())?;
     }
     let folder = std::env::temp_dir().join(format!("marquee-servers-{}", std::process::id()));
@@ -122,8 +122,8 @@ impl TestFleet {
     fn start(home: &Home, folder: &Path, interrupted: &AtomicBool) -> Result<Self> {
         let mut options = fleet::options(home.clone(), folder.to_owned(), Gateway::on_free_ports()?)?;
         // Where a test listens when it wants to see traces.
-        let receiver = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        options.otlp = Some(format!("http://{receiver}"));
+        let receiver = marquee_backends::ports::choose(1)?[0];
+        options.otlp = Some(format!("http://127.0.0.1:{receiver}"));
         // Nobody waits for an encoder for as long as a user would.
         let grace = (Some(Kind::VideoIngest), "RECONNECT_GRACE".into(), "6".into());
         options.settings.push(grace);
@@ -298,7 +298,10 @@ fn select(build: &mut Command, plan: &Plan) {
     build.args(["--features", &features.join(",")]);
 }
 
-/// Runs it and hands over the lines of its output. Ends with it when we are interrupted.
+/// How long a program may take to end when it is asked to, with what it has started.
+const STOP: Duration = Duration::from_secs(20);
+
+/// Runs it and hands over the lines of its output. When we are interrupted it is asked to stop, and killed when it does not.
 fn watched(
     name: &str,
     mut command: Command,
@@ -321,10 +324,10 @@ fn watched(
             if let Some(status) = child.try_wait()? {
                 return Ok(status);
             }
-            if interrupted.load(Ordering::Relaxed) {
-                // From a terminal it has heard of it too and is ending; a little time for that.
-                std::thread::sleep(Duration::from_secs(2));
-                child.kill()?;
+            if interrupted.load(Ordering::Relaxed)
+                && let Some(running) = Identity::of(child.id())
+            {
+                running.end(STOP);
             }
             std::thread::sleep(Duration::from_millis(100));
         }
