@@ -1,5 +1,8 @@
 //! docker-compose.yml says what is so: every variable is read, every port and path is somebody's, every volume is used.
 
+mod limits;
+mod paths;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -26,11 +29,14 @@ fn text(file: &str) -> Result<String> {
     std::fs::read_to_string(&path).with_context(|| path.display().to_string())
 }
 
-/// The file with its anchors and merges resolved, and `${NAME:-default}` replaced by the default.
 fn compose() -> Result<Value> {
+    parse(&text("docker-compose.yml")?)
+}
+
+/// The file with its anchors and merges resolved, and `${NAME:-default}` replaced by the default.
+fn parse(source: &str) -> Result<Value> {
     let mut resolved = String::new();
-    let source = text("docker-compose.yml")?;
-    let mut rest = source.as_str();
+    let mut rest = source;
     while let Some(at) = rest.find("${") {
         let (before, after) = rest.split_at(at);
         let (variable, end) = after[2..].split_once('}').context("an open ${")?;
