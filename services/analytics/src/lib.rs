@@ -63,6 +63,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
     let sweeper = Sweeper::new(store.clone(), board.clone(), config.clock, config.sweep_every);
     let keeper = Arc::new(Keeper::new(store.clone()));
     let folder = Folder::new(platform.bus.clone(), store.clone(), board.clone());
+    let trouble = folder.trouble();
     let follower = Follower::new(store.clone(), board.clone());
     let kept = Consumer::new(platform.bus.clone(), "analytics.catalogue")
         .on::<ChannelChanged>(keeper.clone())
@@ -79,6 +80,10 @@ pub async fn build(config: Config, platform: Platform) -> Result<Service, Error>
         .ready(on, move || {
             let store = store.clone();
             Box::pin(async move { store.ready().await.map_err(|error| error.to_string()) })
+        })
+        .ready("fold", move || {
+            let fold = trouble.check();
+            Box::pin(async move { fold })
         });
     Ok(Service::new(face, shutdown.clone())
         .task("analytics fold", folder.run(shutdown.clone()))

@@ -69,7 +69,7 @@ fn folded(batches: &[&[Received]]) -> (BTreeMap<EventName, Totals>, Ledger) {
     let mut totals: BTreeMap<EventName, Totals> = BTreeMap::new();
     let mut ledger = Ledger::default();
     for batch in batches {
-        let folded = fold(&Rules::default(), |key| store.get(key).cloned(), batch);
+        let folded = fold(&Rules::default(), |key| store.get(key).cloned(), *batch);
         store.extend(folded.sessions);
         for (event, added) in folded.totals {
             *totals.entry(event).or_default() += added;

@@ -2,14 +2,15 @@
 //! only where the store expects the batch. A killed process goes on where the store is; what it had folded but not
 //! stored is folded again from the bus.
 
+mod batch;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use marquee_bus::{EventBus, Polled, Record, Subscription, TopicPartition, dead_letter, dead_letters};
+use marquee_bus::{EventBus, Polled, Record, Subscription, TopicPartition, dead_letters};
 use marquee_error::{ErrorExt as _, ErrorKind};
 use marquee_proto::analytics::v1::PlaybackReported;
-use marquee_proto::name::EventName;
 use marquee_proto::topic::PLAYBACK;
 use prost::Message as _;
 use tokio::time::{sleep, timeout};
@@ -18,8 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::app::Board;
 use crate::beacon;
-use crate::domain::{Ledger, Received, fold};
-use crate::store::{self, Flush, Partition, Position, Store};
+use crate::store::{Partition, Position, Store};
+
+pub(crate) use self::batch::Trouble;
+use self::batch::{Batch, Item};
 
 /// The consumer group.
 const GROUP: &str = "analytics.playback";
@@ -42,6 +45,7 @@ pub(crate) struct Folder {
     bus: Arc<dyn EventBus>,
     store: Arc<dyn Store>,
     board: Arc<Board>,
+    trouble: Trouble,
 }
 
 /// The partitions that are this process'.
@@ -61,7 +65,17 @@ impl Owned {
 
 impl Folder {
     pub(crate) fn new(bus: Arc<dyn EventBus>, store: Arc<dyn Store>, board: Arc<Board>) -> Self {
-        Self { bus, store, board }
+        Self {
+            bus,
+            store,
+            board,
+            trouble: Trouble::default(),
+        }
+    }
+
+    /// What keeps it from going on, for readiness.
+    pub(crate) fn trouble(&self) -> Trouble {
+        self.trouble.clone()
     }
 
     /// Folds until the token is cancelled.
@@ -231,20 +245,19 @@ impl Folder {
             );
         }
 
-        let mut malformed = 0;
-        let mut batch: Vec<Received> = Vec::with_capacity(records.len());
+        let mut items = Vec::with_capacity(records.len());
         for record in records.iter().filter(|record| record.offset >= expected) {
             let decoded = PlaybackReported::decode(record.message.value.clone());
-            match decoded
+            let received = decoded
                 .map_err(|error| error.to_string())
-                .and_then(|reported| beacon::received(&reported))
-            {
-                Ok(received) => batch.push(received),
-                Err(reason) => {
-                    malformed += 1;
-                    self.bury(record, &reason).await;
-                }
+                .and_then(|reported| beacon::received(&reported));
+            if let Err(reason) = &received {
+                self.bury(record, reason).await;
             }
+            items.push(Item {
+                record,
+                received: received.ok(),
+            });
         }
 
         if owned.behind.get(&partition).is_some_and(|end| *end <= next) {
@@ -252,82 +265,21 @@ impl Folder {
         }
         self.board.set_behind(!owned.behind.is_empty());
 
-        let mut failures = 0;
-        let mut seen = None;
-        loop {
-            match self
-                .store_batch(
-                    &partition,
-                    expected,
-                    next,
-                    (skipped, malformed),
-                    &batch,
-                    &mut seen,
-                )
-                .await
-            {
-                Ok(()) => break,
-                Err(store::Error::Conflict { expected, found }) => {
-                    tracing::warn!(
-                        partition = partition.partition,
-                        expected,
-                        found,
-                        "the batch was folded elsewhere"
-                    );
-                    owned.next.insert(partition.clone(), found);
-                    subscription.seek(&partition, found);
-                    return Ok(());
-                }
-                // Swept just now: the beacon that broke the silence begins another view.
-                Err(store::Error::Stale) => tracing::debug!("sessions changed meanwhile, folding again"),
-                Err(error) => {
-                    tracing::warn!(%error, "cannot store what players reported, trying again");
-                    wait(&mut failures).await;
-                }
-            }
+        let batch = Batch {
+            partition: partition.clone(),
+            expected,
+            items,
+        };
+        let found = self.store(batch).await;
+        owned.next.insert(partition.clone(), found);
+        if found != next {
+            subscription.seek(&partition, found);
+            return Ok(());
         }
-        owned.next.insert(partition.clone(), next);
         if let Err(error) = subscription.commit(&partition, next).await {
             tracing::debug!(%error, "the bus does not take the offset; the store has it");
         }
         self.report().await;
-        Ok(())
-    }
-
-    async fn store_batch(
-        &self,
-        partition: &TopicPartition,
-        expected: u64,
-        next: u64,
-        missing: (u64, u64),
-        batch: &[Received],
-        seen: &mut Option<BTreeMap<EventName, u64>>,
-    ) -> Result<(), store::Error> {
-        let (skipped, malformed) = missing;
-        let mut keys: Vec<_> = batch.iter().map(|received| received.report.key.clone()).collect();
-        keys.sort_unstable();
-        keys.dedup();
-        let mut known = self.store.sessions(keys).await?;
-        let there: BTreeSet<_> = known.keys().cloned().collect();
-        let folded = fold(self.board.rules(), |key| known.remove(key), batch);
-        // Once: what the board has seen it does not tell a second time, when the first attempt could not be stored.
-        let peaks = seen.get_or_insert_with(|| self.board.see(&folded)).clone();
-        let events: Vec<_> = folded.totals.keys().cloned().collect();
-        let flush = Flush {
-            sessions: folded.sessions,
-            known: there,
-            totals: folded.totals,
-            peaks: peaks.clone(),
-            ledger: folded.ledger
-                + Ledger {
-                    malformed,
-                    ..Ledger::default()
-                },
-            skipped,
-            received_ms: batch.iter().map(|received| received.at_ms).max(),
-        };
-        self.store.flush(place(partition), expected, next, flush).await?;
-        self.board.publish(&events, &peaks);
         Ok(())
     }
 
@@ -346,23 +298,6 @@ impl Folder {
             metrics::counter!("analytics_playback_messages_total", "result" => result).absolute(count);
         }
         metrics::counter!("analytics_playback_produced_total").absolute(produced);
-    }
-
-    /// Publishes a message that cannot be read among the dead letters.
-    async fn bury(&self, record: &Record, reason: &str) {
-        let Record {
-            topic,
-            partition,
-            offset,
-            message,
-        } = record;
-        tracing::error!(%topic, partition, offset, id = message.id, reason, "to the dead letters");
-        let letter = dead_letter(record, GROUP, reason);
-        let mut failures = 0;
-        while let Err(error) = self.bus.publish(vec![letter.clone()]).await {
-            tracing::warn!(%error, "cannot publish a dead letter, trying again");
-            wait(&mut failures).await;
-        }
     }
 }
 

@@ -53,10 +53,10 @@ impl Step {
 ///
 /// The sums depend on the set of reports, not on their order, nor on how they are cut into batches, as long as no report is
 /// later than [`super::session::WINDOW`] others of its session.
-pub fn fold(
+pub fn fold<'a>(
     rules: &Rules,
     mut known: impl FnMut(&SessionKey) -> Option<Session>,
-    batch: &[Received],
+    batch: impl IntoIterator<Item = &'a Received>,
 ) -> Folded {
     let mut folded = Folded::default();
     let mut before: HashMap<SessionKey, Totals> = HashMap::new();

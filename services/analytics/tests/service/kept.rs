@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use marquee_analytics::domain::Rules;
-use marquee_bus::EventBus as _;
 use marquee_bus::embedded::{Embedded, Options};
+use marquee_bus::{EventBus as _, Polled, dead_letters};
 use marquee_proto::analytics::v1 as proto;
 use marquee_proto::analytics::v1::PlaybackState::{self, Ended, Playing, Starting};
 use marquee_proto::time::to_proto;
@@ -133,6 +133,64 @@ async fn a_batch_that_could_not_be_stored_at_once_makes_its_peak() {
 
     let summary = fixture.summary_when(|summary| summary.views == 1).await;
     assert_eq!(summary.peak_concurrent_viewers, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_the_store_refuses_goes_to_the_dead_letters_and_the_others_are_counted() {
+    let fixture = Fixture::start().await;
+    let refuse = "CREATE TRIGGER poison BEFORE INSERT ON session WHEN NEW.viewer = 'viewer-13'
+                  BEGIN SELECT RAISE(ABORT, 'not this one'); END";
+    fixture.database().execute_batch(refuse).unwrap();
+    // One key, so that they are in one partition and its batch.
+    let reports = (10..16).map(|n| {
+        let report = acknowledged(n, 1, 0, Playing);
+        marquee_bus::event("all", &report)
+    });
+    fixture.bus.publish(reports.collect()).await.unwrap();
+
+    let summary = fixture.summary_when(|summary| summary.views == 5).await;
+    assert_eq!(summary.unique_viewers, 5);
+    let dead = dead_letters(&PLAYBACK);
+    let mut subscription = fixture.bus.subscribe("test", &[dead]).await.unwrap();
+    let letter = loop {
+        if let Polled::Records(mut records) = subscription.poll(10).await.unwrap() {
+            break records.remove(0);
+        }
+    };
+    drop(subscription);
+    assert_eq!(letter.message.attribute("dead_letter_offset"), Some("3"));
+    let reason = letter.message.attribute("dead_letter_reason").unwrap();
+    assert!(reason.contains("not this one"), "{reason}");
+    let buried: u64 = fixture.bus.end_offsets(&dead).await.unwrap().iter().sum();
+    assert_eq!(buried, 1);
+    let (ledger, produced) = fixture.ledger_of(6).await;
+    assert_eq!((ledger.counted, ledger.malformed, produced), (5, 1, 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_refuses_everything_shows_in_readiness_and_buries_nothing() {
+    let fixture = Fixture::start().await;
+    let database = fixture.database();
+    let refuse = "CREATE TRIGGER full BEFORE INSERT ON partition_progress BEGIN SELECT RAISE(ABORT, 'broken'); END;
+                  CREATE TRIGGER fuller BEFORE UPDATE ON partition_progress BEGIN SELECT RAISE(ABORT, 'broken'); END";
+    database.execute_batch(refuse).unwrap();
+    fixture.send(vec![beacon(1, 1, 0, Playing)]).await;
+    until(async || {
+        let (status, body) = fixture.readiness().await;
+        status == 503 && body.contains("analytics/fold") && body.contains("broken")
+    })
+    .await;
+    database
+        .execute_batch("DROP TRIGGER full; DROP TRIGGER fuller")
+        .unwrap();
+
+    fixture.summary_when(|summary| summary.views == 1).await;
+    until(async || fixture.readiness().await.0 == 200).await;
+    let dead = dead_letters(&PLAYBACK);
+    assert_eq!(
+        fixture.bus.end_offsets(&dead).await.unwrap().iter().sum::<u64>(),
+        0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
