@@ -33,7 +33,8 @@ enum Command {
     Fleet(fleet::Args),
     /// Get, start and stop the real servers: Kafka, MongoDB, PostgreSQL, Elasticsearch
     Backends(backends::Args),
-    /// Run every test: units, suites, browser pages, and the journey with stock ffmpeg and Chromium
+    /// Run everything that needs no server: units, suites, browser pages, the journey with stock ffmpeg and Chromium; what needs
+    /// real ones with --backends
     Test(test::Args),
     /// Kill the parts of a fleet under load, and check that nothing is lost or done twice
     Chaos(chaos::Args),

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: one command, everything that must hold on one machine.
+//! `cargo xtask test`: one command, everything that must hold without a server; with `--backends`, what needs real ones.
 
 use anyhow::Result;
 
