@@ -1,4 +1,4 @@
-//! `docs/ERRORS.md` and the code tell the same reasons.
+//! `docs/ERRORS.md`, the code and the gateway tell the same reasons.
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly")]
 
@@ -66,10 +66,29 @@ fn sources() -> Vec<(PathBuf, String)> {
             }
         }
     }
+    files.extend(gateway());
     files
 }
 
-/// The literals in the bodies of `fn reason`, after `reason:`, and of what is `not_found`.
+/// What NGINX answers in place of a service.
+fn gateway() -> Vec<(PathBuf, String)> {
+    let folder = root().join("deploy/nginx/templates");
+    let entries = fs::read_dir(folder).unwrap();
+    let files: Vec<_> = entries
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.clone(), fs::read_to_string(path).unwrap()))
+        .collect();
+    assert!(
+        files.iter().any(|(_, text)| text.contains(GATEWAYS)),
+        "its problem documents are read"
+    );
+    files
+}
+
+/// The member of a problem document.
+const GATEWAYS: &str = "\"reason\":\"";
+
+/// The literals in the bodies of `fn reason`, after `reason:`, of what is `not_found`, and of the gateway's problem documents.
 fn reasons(code: &str) -> BTreeSet<String> {
     let bodies = code.split("fn reason(&self)").skip(1).map(|rest| {
         let mut depth = 0;
@@ -89,10 +108,16 @@ fn reasons(code: &str) -> BTreeSet<String> {
         .skip(1)
         .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split_once('"'))
         .map(|(text, _)| text);
+    let gateways = code
+        .split(GATEWAYS)
+        .skip(1)
+        .filter_map(|rest| rest.split_once('"'))
+        .map(|(text, _)| text);
     let literals = bodies
         .flat_map(|body| body.split('"').skip(1).step_by(2))
         .chain(fields)
-        .chain(missing);
+        .chain(missing)
+        .chain(gateways);
     let upper_snake =
         |text: &&str| text.len() > 3 && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
     literals.filter(upper_snake).map(str::to_owned).collect()
