@@ -7,7 +7,8 @@
 //!                                │  │             └► Output::Warning
 //!                            Timeline: unwrapped, jumps absorbed, frame grid, sample clock
 //!
-//!  InitRecord, SegmentRecord ──► MediaPlaylist (live, EVENT, VOD), MultivariantPlaylist
+//!  InitRecord, SegmentRecord ──► MediaPlaylist (EVENT, VOD), MultivariantPlaylist
+//!            │  ▲      └── Part ──► LivePlaylist (low latency) ──► Edge: what a blocked request waits for
 //!            │  ▲
 //!            ▼  │ one line each
 //!          Journal ──► State ──► Packager::resume
@@ -28,6 +29,8 @@
 #![warn(missing_docs)]
 
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod fmp4;
 mod frame;
@@ -46,8 +49,9 @@ pub use fmp4::Part;
 pub use frame::{Frame, Track};
 pub use packager::{Config, Expected, Init, MediaConfig, Output, Packager, Segment, State, Warning};
 pub use playlist::{
-    Bandwidth, InitRecord, Journal, Kind, MediaPlaylist, MultivariantPlaylist, Record, SegmentRecord,
-    Variant, init_name, part_name, segment_name,
+    BadRequest, Bandwidth, Decision, Edge, GAP_NAME, GAPS, Gap, InitRecord, Journal, Kind, LivePlaylist,
+    MediaPlaylist, MultivariantPlaylist, Query, Record, Report, SegmentRecord, Variant, init_name, part_name,
+    segment_name,
 };
 pub use time::UtcMicros;
 

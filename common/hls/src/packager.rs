@@ -167,7 +167,7 @@ impl Packager {
         if let Phase::Running(running) = &self.phase {
             self.segmenter.close(None, running.grid.nominal(), &mut out);
         }
-        self.segmenter.forget_wall_clock();
+        self.segmenter.end_publish();
         self.phase = Phase::Probing(Probe::default());
         self.clock = new_clock(&self.config, &self.segmenter);
         self.announced = Tracks::default();
@@ -275,6 +275,8 @@ impl Packager {
                 codecs: codecs.join(","),
                 resolution: video.map(VideoConfig::resolution),
                 frame_rate: video.and_then(VideoConfig::frame_rate),
+                part_target_us: self.segmenter.state().part_target_us,
+                target_duration: self.segmenter.state().target_duration,
             },
             bytes,
         }));

@@ -1,10 +1,14 @@
 //! Playlists (RFC 8216bis) and the journal they are rebuilt from.
 
+mod directives;
 mod journal;
+mod live;
 mod media;
 mod multivariant;
 
-pub use journal::{InitRecord, Journal, Record, SegmentRecord};
+pub use directives::{BadRequest, Decision, Edge, Query};
+pub use journal::{Gap, InitRecord, Journal, Record, SegmentRecord};
+pub use live::{GAP_NAME, GAPS, LivePlaylist, Report};
 pub use media::{Bandwidth, Kind, MediaPlaylist};
 pub use multivariant::{MultivariantPlaylist, Variant};
 
@@ -18,7 +22,8 @@ pub fn segment_name(msn: u64) -> String {
     format!("segment-{msn}.m4s")
 }
 
-/// The file name of a part of a segment.
-pub fn part_name(msn: u64, index: u32) -> String {
-    format!("part-{msn}.{index}.m4s")
+/// The name of a part. Parts are numbered across the segments of a publish (a `run`, named by its first generation), so that
+/// the name of the next one is known before it is known whether it begins a segment: a preload hint is always right.
+pub fn part_name(run: u32, number: u64) -> String {
+    format!("part-{run}.{number}.m4s")
 }

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use marquee_hls::{
-    Bandwidth, Error, FrameRate, InitRecord, Journal, Kind, MediaPlaylist, MultivariantPlaylist, Record,
+    Bandwidth, Error, FrameRate, Gap, InitRecord, Journal, Kind, MediaPlaylist, MultivariantPlaylist, Record,
     SegmentRecord, UtcMicros, Variant,
 };
 use proptest::prelude::*;
@@ -223,6 +223,8 @@ fn init() -> InitRecord {
         codecs: "avc1.64001f,mp4a.40.2".to_owned(),
         resolution: Some((1_280, 720)),
         frame_rate: FrameRate::new(30_000, 1_001),
+        part_target_us: Some(210_000),
+        target_duration: Some(2),
     }
 }
 
@@ -238,6 +240,89 @@ fn a_damaged_line_in_the_middle_of_a_journal_is_refused_with_its_number() {
             reason: "a field is missing"
         })
     );
+}
+
+/// Segments 0 and 1 are stored, 2 to 4 are not (3 begins with a discontinuity), 5 is again, in the generation of 3.
+fn with_a_gap() -> String {
+    let gap = |msn| Gap {
+        last: segment(msn, 2_000_000, msn == 3, u32::from(msn >= 3)),
+        discontinuities: u64::from(msn >= 3),
+    };
+    let second = InitRecord {
+        generation: 1,
+        ..init()
+    };
+    let records = [
+        Record::from(init()),
+        segment(0, 2_000_000, false, 0).into(),
+        segment(1, 2_000_000, false, 0).into(),
+        gap(2).into(),
+        gap(4).into(),
+        second.into(),
+        segment(5, 2_000_000, false, 1).into(),
+    ];
+    records.iter().map(Record::to_line).collect()
+}
+
+#[test]
+fn a_recording_shows_a_gap_as_a_discontinuity() {
+    let journal = Journal::replay(with_a_gap().as_bytes()).unwrap();
+    assert_eq!((journal.segments.len(), journal.gaps.len()), (3, 1));
+    let seen = read(&journal.playlist(Kind::Vod).render("").unwrap());
+    let shown: Vec<_> = seen
+        .segments
+        .iter()
+        .map(|s| (s.uri.as_str(), s.discontinuity))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("segment-0.m4s", false),
+            ("segment-1.m4s", false),
+            ("segment-5.m4s", true)
+        ]
+    );
+}
+
+#[test]
+fn a_live_playlist_goes_on_after_a_gap_with_its_sequences() {
+    let kind = Kind::Live {
+        window: Duration::from_secs(60),
+    };
+    let text = with_a_gap();
+    let journal = Journal::replay(text.as_bytes()).unwrap();
+    let seen = read(&journal.playlist(kind).render("").unwrap());
+    assert_eq!((seen.media_sequence, seen.discontinuity_sequence), (5, 1));
+    assert_eq!(seen.segments.len(), 1);
+}
+
+#[test]
+fn a_stream_that_was_left_in_a_gap_goes_on_after_it() {
+    let text = with_a_gap();
+    let killed: Vec<&str> = text.split_inclusive('\n').take(5).collect();
+    let journal = Journal::replay(killed.concat().as_bytes()).unwrap();
+    let state = journal.state();
+    assert_eq!((state.next_msn, state.next_generation), (5, 2));
+    assert_eq!(journal.segments.len(), 2);
+    let kind = Kind::Live {
+        window: Duration::from_secs(60),
+    };
+    assert_eq!(
+        journal.playlist(kind).render(""),
+        None,
+        "nothing of it can be shown"
+    );
+}
+
+#[test]
+fn a_gap_that_goes_back_is_refused() {
+    let text = with_a_gap()
+        + &with_a_gap()
+            .lines()
+            .nth(3)
+            .map(|line| format!("{line}\n"))
+            .unwrap();
+    assert!(Journal::replay(text.as_bytes()).is_err());
 }
 
 fn records() -> impl Strategy<Value = Vec<SegmentRecord>> {
@@ -313,7 +398,7 @@ proptest! {
     }
 
     #[test]
-    fn hostile_journals_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), line in "(init|segment|end)( [a-z]{1,5}=[0-9x/-]{0,20}){0,9}\n") {
+    fn hostile_journals_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), line in "(init|segment|gap|unrecorded|end)( [a-z]{1,5}=[0-9x/-]{0,20}){0,9}\n") {
         let _ = Journal::replay(&bytes);
         let _ = Journal::replay(line.as_bytes());
     }

@@ -4,6 +4,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{AUDIO_TRACK, NON_SYNC, SYNC};
+use crate::UtcMicros;
 
 /// A CMAF chunk: one `moof` and one `mdat`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,12 +13,20 @@ pub struct Part {
     pub msn: u64,
     /// Counted from zero within the segment.
     pub index: u32,
+    /// Names the publish it belongs to, see [`crate::part_name`]: the first generation of it.
+    pub run: u32,
+    /// Counted from zero within the publish, across segments.
+    pub number: u64,
     /// Which initialization segment it needs.
     pub generation: u32,
     /// Microseconds.
     pub duration_us: i64,
     /// Whether it starts with a keyframe (or is audio only).
     pub independent: bool,
+    /// Whether `EXT-X-DISCONTINUITY` stands before its segment.
+    pub discontinuity: bool,
+    /// The wall clock of the first sample of its segment.
+    pub program_date_time: UtcMicros,
     chunks: Vec<Bytes>,
     len: usize,
 }
@@ -26,6 +35,11 @@ impl Part {
     /// The bytes in order: the boxes first, then the frames as they came in.
     pub fn chunks(&self) -> &[Bytes] {
         &self.chunks
+    }
+
+    /// The name that playlists give it.
+    pub fn name(&self) -> String {
+        crate::part_name(self.run, self.number)
     }
 
     /// Bytes of all chunks.
@@ -39,9 +53,13 @@ impl Part {
         Self {
             msn: 0,
             index: 0,
+            run: 0,
+            number: 0,
             generation: 0,
             duration_us: 0,
             independent: false,
+            discontinuity: false,
+            program_date_time: UtcMicros::default(),
             len: chunks.iter().map(Bytes::len).sum(),
             chunks,
         }

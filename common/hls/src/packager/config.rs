@@ -9,7 +9,11 @@ use crate::{AudioConfig, VideoConfig};
 pub struct Config {
     /// A segment ends at the first keyframe after about this long. Default 2 s.
     pub segment_target: Duration,
-    /// A part ends after about this long. Default 200 ms.
+    /// `EXT-X-TARGETDURATION` in seconds, so that playlists can be had from the first part on. A longer keyframe interval
+    /// then makes segments that do not all start with a keyframe. Default `None`: the first segment fixes it, however long
+    /// the keyframe interval is, and there is no playlist before.
+    pub target_duration: Option<u32>,
+    /// A part is about this long. Default 200 ms.
     pub part_target: Duration,
     /// Timestamps that go further forward than this are a jump, and a smaller step is a gap. Default 3 s.
     pub jump_forward: Duration,
@@ -30,6 +34,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             segment_target: Duration::from_secs(2),
+            target_duration: None,
             part_target: Duration::from_millis(200),
             jump_forward: Duration::from_secs(3),
             jump_backward: Duration::from_millis(500),

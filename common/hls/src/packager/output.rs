@@ -16,6 +16,8 @@ pub struct State {
     pub next_generation: u32,
     /// `EXT-X-TARGETDURATION` in seconds, once the first segment has fixed it.
     pub target_duration: Option<u32>,
+    /// `PART-TARGET` in microseconds, once the first generation has fixed it.
+    pub part_target_us: Option<i64>,
     /// Media time in microseconds after all that was stored.
     pub media_end_us: i64,
     /// Wall clock of that end: program date-times never go back.

@@ -44,10 +44,15 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Segmenter {
     target_us: i64,
-    part_target_us: i64,
+    wanted_part_us: i64,
+    fixed_target: Option<u32>,
     max_bytes: u64,
     state: State,
     generation: u32,
+    /// The first generation of the publish, and how many parts it has given out.
+    run: u32,
+    next_part: u64,
+    publish_begins: bool,
     layout: Layout,
     /// What keyframes are given that lack something.
     video_config: Option<VideoConfig>,
@@ -74,10 +79,14 @@ impl Segmenter {
         let micros = |d: std::time::Duration| i64::try_from(d.as_micros()).unwrap_or(i64::MAX);
         Self {
             target_us: micros(config.segment_target),
-            part_target_us: micros(config.part_target),
+            wanted_part_us: micros(config.part_target).max(1_000),
+            fixed_target: config.target_duration,
             max_bytes: config.max_segment_bytes,
             state,
             generation: 0,
+            run: 0,
+            next_part: 0,
+            publish_begins: true,
             layout: Layout {
                 video: false,
                 audio: None,
@@ -116,7 +125,28 @@ impl Segmenter {
         self.video_config = video.cloned();
         self.discontinuity = self.state.next_msn > 0;
         self.cut_at_keyframe = false;
+        if std::mem::take(&mut self.publish_begins) {
+            self.run = self.generation;
+            self.next_part = 0;
+        }
+        let frame_us = match (video, layout.audio) {
+            (Some(video), _) => video
+                .frame_rate()
+                .map(|rate| i64::from(rate.denominator) * 1_000_000 / i64::from(rate.numerator.max(1))),
+            (None, Some((rate, samples))) => Some(i64::from(samples) * 1_000_000 / i64::from(rate.max(1))),
+            (None, None) => None,
+        };
+        let wanted = self.wanted_part_us;
+        self.state
+            .part_target_us
+            .get_or_insert_with(|| part_target(wanted, frame_us));
+        self.state.target_duration = self.state.target_duration.or(self.fixed_target);
         self.generation
+    }
+
+    /// `PART-TARGET`, see [`part_target`].
+    fn part_target_us(&self) -> i64 {
+        self.state.part_target_us.unwrap_or(self.wanted_part_us)
     }
 
     /// Media time no longer follows the wall clock as before: cuts at the next keyframe, with a discontinuity.
@@ -124,9 +154,10 @@ impl Segmenter {
         self.cut_at_keyframe = true;
     }
 
-    /// After [`Self::close`] at the end of a publish.
-    pub(super) fn forget_wall_clock(&mut self) {
+    /// After [`Self::close`] at the end of a publish: what follows has another wall clock and other names.
+    pub(super) fn end_publish(&mut self) {
         self.program_anchor = None;
+        self.publish_begins = true;
     }
 
     pub(super) fn picture(&mut self, picture: Picture, nominal: i64, now: UtcMicros, out: &mut Vec<Output>) {
@@ -144,7 +175,9 @@ impl Segmenter {
             }
             self.take_video(held, picture.dts);
             let end_us = ticks_to_micros(picture.dts + nominal, VIDEO_TIMESCALE);
-            self.cut(at_us, end_us, picture.keyframe, now, out);
+            // Where the rate is not what it was said to be, the next picture is as long as the last one.
+            let likely_end_us = at_us + (at_us - held_us);
+            self.cut(at_us, [end_us, likely_end_us], picture.keyframe, now, out);
         }
         if self.open.is_none() {
             self.open(at_us, picture.keyframe, now);
@@ -175,7 +208,7 @@ impl Segmenter {
             self.cut_while_pictures_stall(at_us, end_us, now, out);
         } else if self.open.is_some() {
             let end_us = ticks_to_micros(start + i64::from(samples), timescale);
-            self.cut(at_us, end_us, true, now, out);
+            self.cut(at_us, [end_us, end_us], true, now, out);
         }
         if !self.layout.video && self.open.is_none() {
             self.open(at_us, true, now);
@@ -283,8 +316,9 @@ impl Segmenter {
         (head.freeze(), data.slice(delimiter..))
     }
 
-    /// Decides what ends at `at_us`, before a sample that would end at `end_us`.
-    fn cut(&mut self, at_us: i64, end_us: i64, keyframe: bool, now: UtcMicros, out: &mut Vec<Output>) {
+    /// Decides what ends at `at_us`, before a sample that would end at the first of `ends_us`, or maybe at the second.
+    fn cut(&mut self, at_us: i64, ends_us: [i64; 2], keyframe: bool, now: UtcMicros, out: &mut Vec<Output>) {
+        let [end_us, likely_end_us] = ends_us;
         let Some(open) = &self.open else {
             return;
         };
@@ -308,9 +342,15 @@ impl Segmenter {
             self.open(boundary, keyframe, now);
             return;
         }
-        // To the nearest whole frame.
-        let part_us = (at_us - self.part_start_us) + (end_us - at_us) / 2;
-        if part_us >= self.part_target_us || keyframe && self.layout.video {
+        // As long as the target allows, so that all are at least 85 % of it (RFC 8216bis 4.4.4.9). An independent part may
+        // be shorter; a keyframe starts a part of its own unless the one before would be too short.
+        let target = self.part_target_us();
+        let long_enough = (at_us - self.part_start_us) * 100 >= target * 85;
+        let fits = |end_us: i64| end_us - self.part_start_us <= target;
+        let before_keyframe = keyframe
+            && self.layout.video
+            && (long_enough || self.video.samples.first().is_some_and(|s| s.sync));
+        if !fits(end_us) || !fits(likely_end_us) && long_enough || before_keyframe {
             self.close_part(at_us, out);
         }
     }
@@ -366,6 +406,11 @@ impl Segmenter {
         self.cost = 0;
         part.msn = self.state.next_msn;
         part.index = open.parts.len() as u32;
+        part.run = self.run;
+        part.number = self.next_part;
+        self.next_part += 1;
+        part.discontinuity = open.discontinuity;
+        part.program_date_time = open.program_date_time;
         part.generation = self.generation;
         part.duration_us = end_us - self.part_start_us;
         part.independent = starts_with_keyframe || !self.layout.video;
@@ -420,6 +465,20 @@ impl Segmenter {
             parts: open.parts,
         }));
         end_us
+    }
+}
+
+/// `PART-TARGET`: 5 % over what is wanted, which leaves room for whole frames of every common rate (24 to 60 per second give
+/// 200 to 208 ms of 210 ms). Where the frames are so long that no number of them is between 85 % and all of it, the next
+/// longer number of frames.
+fn part_target(wanted_us: i64, frame_us: Option<i64>) -> i64 {
+    let roomy = wanted_us + wanted_us / 20;
+    match frame_us.filter(|&frame| frame > 0) {
+        Some(frame) if roomy / frame * frame * 100 < roomy * 86 => {
+            let whole = (wanted_us + frame - 1) / frame * frame;
+            whole + whole / 50
+        }
+        _ => roomy,
     }
 }
 

@@ -19,6 +19,10 @@ pub struct InitRecord {
     pub resolution: Option<(u16, u16)>,
     /// Known if the parameter sets or the first frames told.
     pub frame_rate: Option<FrameRate>,
+    /// `PART-TARGET` of the stream in microseconds, fixed by its first generation; `None` in what older builds wrote.
+    pub part_target_us: Option<i64>,
+    /// `EXT-X-TARGETDURATION` of the stream in seconds, as far as it is known when the generation begins.
+    pub target_duration: Option<u32>,
 }
 
 /// A finished segment without its bytes.
@@ -51,8 +55,22 @@ pub enum Record {
     Init(InitRecord),
     /// A segment was stored.
     Segment(SegmentRecord),
+    /// Segments were shown and not stored, after the last one that was.
+    Gap(Gap),
+    /// The stream is not to be kept when it is over.
+    Unrecorded,
     /// The stream has ended; a later segment takes that back.
     End,
+}
+
+/// Segments that players have seen and that are not stored, for want of room. It follows the last stored segment, or stands
+/// for more of the same gap when it follows another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// The last of them, so that media sequence and media time go on after it.
+    pub last: SegmentRecord,
+    /// How many of the stream's segments up to this one begin with a discontinuity, stored or not.
+    pub discontinuities: u64,
 }
 
 impl From<InitRecord> for Record {
@@ -67,6 +85,12 @@ impl From<SegmentRecord> for Record {
     }
 }
 
+impl From<Gap> for Record {
+    fn from(gap: Gap) -> Self {
+        Self::Gap(gap)
+    }
+}
+
 impl Record {
     /// The line, with its newline: a line without one was torn by a crash.
     pub fn to_line(&self) -> String {
@@ -78,26 +102,23 @@ impl Record {
                 if let Some((width, height)) = init.resolution {
                     let _ = write!(line, " size={width}x{height}");
                 }
-                match init.frame_rate {
-                    Some(rate) => {
-                        writeln!(line, " rate={}/{}", rate.numerator, rate.denominator)
-                    }
-                    None => writeln!(line),
+                if let Some(rate) = init.frame_rate {
+                    let _ = write!(line, " rate={}/{}", rate.numerator, rate.denominator);
                 }
+                if let Some(part) = init.part_target_us {
+                    let _ = write!(line, " part={part}");
+                }
+                if let Some(target) = init.target_duration {
+                    let _ = write!(line, " target={target}");
+                }
+                writeln!(line)
             }
-            Self::Segment(s) => writeln!(
-                line,
-                "segment msn={} gen={} disc={} ind={} dur={} pdt={} bytes={} end={} target={}",
-                s.msn,
-                s.generation,
-                u8::from(s.discontinuity),
-                u8::from(s.independent),
-                s.duration_us,
-                s.program_date_time.0,
-                s.bytes,
-                s.media_end_us,
-                s.target_duration,
-            ),
+            Self::Segment(segment) => {
+                write_segment(&mut line, "segment", segment).and_then(|()| writeln!(line))
+            }
+            Self::Gap(gap) => write_segment(&mut line, "gap", &gap.last)
+                .and_then(|()| writeln!(line, " discs={}", gap.discontinuities)),
+            Self::Unrecorded => writeln!(line, "unrecorded"),
             Self::End => writeln!(line, "end"),
         };
         line
@@ -122,22 +143,49 @@ impl Record {
                 codecs: (*fields.get("codecs").ok_or("a field is missing")?).to_owned(),
                 resolution: fields.get("size").map(|v| resolution(v)).transpose()?,
                 frame_rate: fields.get("rate").map(|v| frame_rate(v)).transpose()?,
+                part_target_us: optional(&fields, "part")?,
+                target_duration: optional(&fields, "target")?,
             })),
-            "segment" => Ok(Self::Segment(SegmentRecord {
-                msn: number(&fields, "msn")?,
-                generation: number(&fields, "gen")?,
-                discontinuity: number::<u8>(&fields, "disc")? == 1,
-                independent: number::<u8>(&fields, "ind")? == 1,
-                duration_us: number(&fields, "dur")?,
-                program_date_time: UtcMicros(number(&fields, "pdt")?),
-                bytes: number(&fields, "bytes")?,
-                media_end_us: number(&fields, "end")?,
-                target_duration: number(&fields, "target")?,
+            "segment" => Ok(Self::Segment(segment(&fields)?)),
+            "gap" => Ok(Self::Gap(Gap {
+                last: segment(&fields)?,
+                discontinuities: number(&fields, "discs")?,
             })),
+            "unrecorded" => Ok(Self::Unrecorded),
             "end" => Ok(Self::End),
             _ => Err("an unknown record"),
         }
     }
+}
+
+fn write_segment(line: &mut String, kind: &str, s: &SegmentRecord) -> std::fmt::Result {
+    write!(
+        line,
+        "{kind} msn={} gen={} disc={} ind={} dur={} pdt={} bytes={} end={} target={}",
+        s.msn,
+        s.generation,
+        u8::from(s.discontinuity),
+        u8::from(s.independent),
+        s.duration_us,
+        s.program_date_time.0,
+        s.bytes,
+        s.media_end_us,
+        s.target_duration,
+    )
+}
+
+fn segment(fields: &HashMap<&str, &str>) -> Result<SegmentRecord, &'static str> {
+    Ok(SegmentRecord {
+        msn: number(fields, "msn")?,
+        generation: number(fields, "gen")?,
+        discontinuity: number::<u8>(fields, "disc")? == 1,
+        independent: number::<u8>(fields, "ind")? == 1,
+        duration_us: number(fields, "dur")?,
+        program_date_time: UtcMicros(number(fields, "pdt")?),
+        bytes: number(fields, "bytes")?,
+        media_end_us: number(fields, "end")?,
+        target_duration: number(fields, "target")?,
+    })
 }
 
 fn number<T: std::str::FromStr>(fields: &HashMap<&str, &str>, name: &str) -> Result<T, &'static str> {
@@ -146,6 +194,16 @@ fn number<T: std::str::FromStr>(fields: &HashMap<&str, &str>, name: &str) -> Res
         .ok_or("a field is missing")?
         .parse()
         .map_err(|_| "a field is not a number")
+}
+
+fn optional<T: std::str::FromStr>(
+    fields: &HashMap<&str, &str>,
+    name: &str,
+) -> Result<Option<T>, &'static str> {
+    fields
+        .contains_key(name)
+        .then(|| number(fields, name))
+        .transpose()
 }
 
 fn resolution(value: &str) -> Result<(u16, u16), &'static str> {
@@ -169,8 +227,12 @@ fn frame_rate(value: &str) -> Result<FrameRate, &'static str> {
 pub struct Journal {
     /// One for each generation.
     pub inits: Vec<InitRecord>,
-    /// With consecutive media sequence numbers.
+    /// Those that are stored. Media sequence numbers are consecutive but where there is a gap.
     pub segments: Vec<SegmentRecord>,
+    /// Gaps, each as it was when the next segment was stored, or the stream was left.
+    pub gaps: Vec<Gap>,
+    /// The stream is not kept when it is over.
+    pub unrecorded: bool,
     /// Whether the last record was [`Record::End`].
     pub ended: bool,
     /// Bytes of whole lines: truncate the file to this length before appending, since a torn line may follow.
@@ -212,11 +274,7 @@ impl Journal {
                 self.inits.push(init);
             }
             Record::Segment(segment) => {
-                if self
-                    .segments
-                    .last()
-                    .is_some_and(|last| last.msn + 1 != segment.msn)
-                {
+                if self.last().is_some_and(|last| last.msn + 1 != segment.msn) {
                     return Err("a media sequence number is missing");
                 }
                 if self
@@ -228,9 +286,32 @@ impl Journal {
                 }
                 self.segments.push(segment);
             }
+            Record::Gap(gap) => {
+                if self.last().is_some_and(|last| last.msn >= gap.last.msn) {
+                    return Err("a media sequence number goes back");
+                }
+                if self.trailing_gap().is_some() {
+                    self.gaps.pop();
+                }
+                self.gaps.push(gap);
+            }
+            Record::Unrecorded => self.unrecorded = true,
             Record::End => {}
         }
         Ok(())
+    }
+
+    /// The last segment that there was, stored or not.
+    pub fn last(&self) -> Option<&SegmentRecord> {
+        self.trailing_gap().map(|gap| &gap.last).or(self.segments.last())
+    }
+
+    /// The gap after the last stored segment.
+    fn trailing_gap(&self) -> Option<&Gap> {
+        let stored = self.segments.last();
+        self.gaps
+            .last()
+            .filter(|gap| stored.is_none_or(|stored| stored.msn < gap.last.msn))
     }
 
     /// What [`crate::Packager::resume`] needs to go on after the last stored segment.
@@ -238,8 +319,12 @@ impl Journal {
         let mut state = State::default();
         if let Some(init) = self.inits.last() {
             state.next_generation = init.generation + 1;
+            state.part_target_us = init.part_target_us;
+            state.target_duration = init.target_duration;
         }
-        if let Some(last) = self.segments.last() {
+        if let Some(last) = self.last() {
+            // The initialization segment of one that is not stored need not be stored either.
+            state.next_generation = state.next_generation.max(last.generation + 1);
             state.next_msn = last.msn + 1;
             state.target_duration = Some(last.target_duration);
             state.media_end_us = last.media_end_us;
@@ -248,11 +333,24 @@ impl Journal {
         state
     }
 
-    /// The playlist as it was before the crash; with ENDLIST if the stream had ended.
+    /// The playlist as it was before the crash; with ENDLIST if the stream had ended. A live one begins after the last gap:
+    /// what was shown from memory cannot be shown any more. In the others each gap is a discontinuity.
     pub fn playlist(&self, kind: Kind) -> MediaPlaylist {
         let mut playlist = MediaPlaylist::new(kind);
+        let mut gaps = self.gaps.iter().peekable();
         for segment in &self.segments {
-            playlist.push(segment.clone());
+            let mut segment = segment.clone();
+            while let Some(gap) = gaps.next_if(|gap| gap.last.msn < segment.msn) {
+                if matches!(kind, Kind::Live { .. }) {
+                    playlist = MediaPlaylist::after(kind, gap.discontinuities);
+                } else {
+                    segment.discontinuity = true;
+                }
+            }
+            playlist.push(segment);
+        }
+        if let (Kind::Live { .. }, Some(gap)) = (kind, gaps.next()) {
+            playlist = MediaPlaylist::after(kind, gap.discontinuities);
         }
         if self.ended {
             playlist.end();

@@ -57,19 +57,26 @@ impl MediaPlaylist {
         }
     }
 
+    /// An empty playlist of a stream of which something was passed over, and this many discontinuities with it.
+    pub(super) fn after(kind: Kind, discontinuities: u64) -> Self {
+        Self {
+            discontinuity_sequence: discontinuities,
+            ..Self::new(kind)
+        }
+    }
+
     /// Appends a segment and returns those that leave the window. Their files must stay until players that hold the last
     /// playlist with them are done: for the segment's own duration and that of the playlist (RFC 8216bis 6.2.2).
     pub fn push(&mut self, segment: SegmentRecord) -> Vec<SegmentRecord> {
         self.ended = false;
         self.measure(&segment);
         self.listed_us += segment.duration_us;
-        let target_us = i64::from(segment.target_duration) * 1_000_000;
+        let target_duration = segment.target_duration;
         self.segments.push_back(segment);
         let Kind::Live { window } = self.kind else {
             return Vec::new();
         };
-        let window_us = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
-        let keep_us = window_us.max(3 * target_us);
+        let keep_us = keep_us(window, target_duration);
         let mut left = Vec::new();
         while let Some(oldest) = self.segments.front()
             && self.listed_us - oldest.duration_us >= keep_us
@@ -96,14 +103,31 @@ impl MediaPlaylist {
         self.ended = true;
     }
 
+    /// The stream goes on after all.
+    pub(super) fn resume(&mut self) {
+        self.ended = false;
+    }
+
     /// Whether ENDLIST is written.
     pub fn ended(&self) -> bool {
         self.ended || self.kind == Kind::Vod
     }
 
     /// The listed segments, oldest first.
-    pub fn segments(&self) -> impl ExactSizeIterator<Item = &SegmentRecord> {
+    pub fn segments(&self) -> impl DoubleEndedIterator<Item = &SegmentRecord> + ExactSizeIterator {
         self.segments.iter()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// Whether what is listed is as long as it has to be, with so much before it.
+    pub(super) fn has_enough_after(&self, before_us: i64, target_duration: u32) -> bool {
+        let Kind::Live { window } = self.kind else {
+            return true;
+        };
+        before_us + self.listed_us >= keep_us(window, target_duration)
     }
 
     /// The sum of what is listed.
@@ -169,9 +193,8 @@ impl MediaPlaylist {
                 let _ = writeln!(text, "#EXT-X-PROGRAM-DATE-TIME:{}", segment.program_date_time);
             }
             generation = Some(segment.generation);
-            let (seconds, micros) = (segment.duration_us / 1_000_000, segment.duration_us % 1_000_000);
-            let name = segment_name(segment.msn);
-            let _ = writeln!(text, "#EXTINF:{seconds}.{micros:06},\n{base}{name}");
+            let (length, name) = (seconds(segment.duration_us), segment_name(segment.msn));
+            let _ = writeln!(text, "#EXTINF:{length},\n{base}{name}");
         }
         if self.ended() {
             text.push_str("#EXT-X-ENDLIST\n");
@@ -180,7 +203,18 @@ impl MediaPlaylist {
     }
 }
 
-fn bits_per_second(bytes: u64, micros: i64) -> u64 {
+/// What a live playlist never goes below (RFC 8216bis 6.2.2).
+fn keep_us(window: Duration, target_duration: u32) -> i64 {
+    let window_us = i64::try_from(window.as_micros()).unwrap_or(i64::MAX);
+    window_us.max(3 * i64::from(target_duration) * 1_000_000)
+}
+
+/// Seconds with six decimals, as they stand in playlists.
+pub(super) fn seconds(micros: i64) -> impl std::fmt::Display {
+    std::fmt::from_fn(move |f| write!(f, "{}.{:06}", micros / 1_000_000, micros % 1_000_000))
+}
+
+pub(super) fn bits_per_second(bytes: u64, micros: i64) -> u64 {
     let micros = u128::from(micros.max(1).unsigned_abs());
     u64::try_from(u128::from(bytes) * 8_000_000 / micros).unwrap_or(u64::MAX)
 }
