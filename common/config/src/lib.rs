@@ -28,7 +28,7 @@ mod secret;
 pub use args::{DataArgs, ElasticsearchArgs, GrpcArgs, KafkaArgs, MongoArgs, PostgresArgs};
 pub use command::{Loaded, load, load_checked, load_from};
 pub use error::Error;
-pub use proxies::TrustedProxies;
+pub use proxies::{Network, TrustedProxies};
 pub use reference::reference;
 pub use secret::Secret;
 

@@ -12,8 +12,9 @@ use std::str::FromStr;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
+/// A network (RFC 4632), or one address, which is a network of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Network {
+pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
@@ -32,8 +33,9 @@ impl TrustedProxies {
 }
 
 impl Network {
-    fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address) {
+    /// Whether an address is in it; an IPv4 address mapped into IPv6 is what it maps.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
             (IpAddr::V4(network), IpAddr::V4(address)) => {
                 let differing = network.to_bits() ^ address.to_bits();
                 differing.checked_shr(32 - u32::from(self.prefix)).unwrap_or(0) == 0
@@ -78,6 +80,18 @@ impl FromStr for TrustedProxies {
     fn from_str(text: &str) -> Result<Self, String> {
         let networks = text.split(',').map(str::trim).filter(|part| !part.is_empty());
         networks.map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// As it is written in [`FromStr`]: an address alone without its prefix.
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let longest = if self.address.is_ipv4() { 32 } else { 128 };
+        if self.prefix == longest {
+            write!(f, "{}", self.address)
+        } else {
+            write!(f, "{}/{}", self.address, self.prefix)
+        }
     }
 }
 
