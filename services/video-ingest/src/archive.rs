@@ -1,25 +1,38 @@
-//! Streams that are over: their playlists, as long as their media is there.
+//! Streams that are over: their playlists and media, from the disk while it has them, and from the object store.
 
+use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marquee_hls::Kind;
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::stream::{self, BoxStream};
+use marquee_hls::{Journal, Kind};
+use marquee_objects::Objects;
 use marquee_proto::name::LiveStreamName;
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
+use tokio::time::Instant;
 
 use crate::broadcast::Playlists;
 use crate::error::Result;
-use crate::media::MediaRoot;
+use crate::media::{JOURNAL, MediaRoot, is_media_name};
+use crate::uploads;
 
 /// Playlists that are kept rendered; each has some kilobytes per hour.
 const CACHED: usize = 500;
+/// Recordings whose last play is remembered; beyond that the oldest plays are forgotten first.
+const PLAYED: usize = 10_000;
 
-/// Finds playlists of streams that do not run.
+/// Finds playlists and media of streams that do not run.
 #[derive(Clone)]
 pub(crate) struct Archive {
     media: MediaRoot,
+    objects: Option<Objects>,
     live_window: Duration,
     rendered: Arc<Cache<(LiveStreamName, Extent), Arc<Playlists>>>,
+    played: Arc<Mutex<HashMap<LiveStreamName, Instant>>>,
 }
 
 /// How much of a stream a playlist shows.
@@ -31,12 +44,24 @@ pub(crate) enum Extent {
     Whole,
 }
 
+/// A file of a recording, or a part of it.
+pub(crate) struct Content {
+    /// Bytes of the whole file.
+    pub(crate) size: u64,
+    /// Which of them are in the body.
+    pub(crate) range: Range<u64>,
+    /// They come as they are read.
+    pub(crate) body: BoxStream<'static, marquee_objects::Result<Bytes>>,
+}
+
 impl Archive {
-    pub(crate) fn new(media: MediaRoot, live_window: Duration) -> Self {
+    pub(crate) fn new(media: MediaRoot, objects: Option<Objects>, live_window: Duration) -> Self {
         Self {
             media,
+            objects,
             live_window,
             rendered: Arc::new(Cache::new(CACHED)),
+            played: Arc::default(),
         }
     }
 
@@ -46,11 +71,14 @@ impl Archive {
         stream: &LiveStreamName,
         extent: Extent,
     ) -> Result<Option<Arc<Playlists>>> {
+        if extent == Extent::Whole {
+            self.note_played(stream);
+        }
         let key = (stream.clone(), extent);
         if let Some(playlists) = self.rendered.get(&key) {
             return Ok(Some(playlists));
         }
-        let Some(journal) = self.media.stream(stream).journal().await? else {
+        let Some(journal) = self.journal(stream).await? else {
             return Ok(None);
         };
         let kind = match extent {
@@ -68,12 +96,96 @@ impl Archive {
         Ok(playlists)
     }
 
-    /// Deletes a stream's media; its playlists are gone with it.
-    pub(crate) async fn delete(&self, stream: &LiveStreamName) -> Result<()> {
-        let deleted = self.media.stream(stream).delete().await;
+    async fn journal(&self, stream: &LiveStreamName) -> Result<Option<Journal>> {
+        if let Some(journal) = self.media.stream(stream).journal().await? {
+            return Ok(Some(journal));
+        }
+        let Some(objects) = &self.objects else {
+            return Ok(None);
+        };
+        match objects.get(&uploads::key(stream, JOURNAL), None).await? {
+            Some(object) => Ok(Some(Journal::replay(&object.bytes().await?)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// A media file, or the part of it that is in `range`; none when there is no such file.
+    pub(crate) async fn media(
+        &self,
+        stream: &LiveStreamName,
+        file: &str,
+        range: Option<Range<u64>>,
+    ) -> Result<Option<Content>> {
+        if !is_media_name(file) {
+            return Ok(None);
+        }
+        self.note_played(stream);
+        if let Some(bytes) = self.media.stream(stream).read(file).await? {
+            return Content::of(bytes, range).map(Some);
+        }
+        let Some(objects) = &self.objects else {
+            return Ok(None);
+        };
+        let found = objects.get(&uploads::key(stream, file), range).await?;
+        Ok(found.map(|object| Content {
+            size: object.size,
+            range: object.range,
+            body: object.body,
+        }))
+    }
+
+    /// Bytes of a media file.
+    pub(crate) async fn size(&self, stream: &LiveStreamName, file: &str) -> Result<Option<u64>> {
+        Ok(self
+            .media(stream, file, None)
+            .await?
+            .map(|content| content.size))
+    }
+
+    /// When a recording was last played here.
+    pub(crate) fn last_played(&self, stream: &LiveStreamName) -> Option<Instant> {
+        self.played.lock().get(stream).copied()
+    }
+
+    fn note_played(&self, stream: &LiveStreamName) {
+        let now = Instant::now();
+        let mut played = self.played.lock();
+        if let Some(last) = played.get_mut(stream) {
+            *last = now;
+            return;
+        }
+        if played.len() >= PLAYED
+            && let Some(oldest) = played.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone())
+        {
+            played.remove(&oldest);
+        }
+        played.insert(stream.clone(), now);
+    }
+
+    /// A stream's playlists are not to be shown any more.
+    pub(crate) fn forget(&self, stream: &LiveStreamName) {
         for extent in [Extent::Window, Extent::Whole] {
             self.rendered.remove(&(stream.clone(), extent));
         }
-        deleted
+        self.played.lock().remove(stream);
+    }
+}
+
+impl Content {
+    fn of(bytes: Bytes, range: Option<Range<u64>>) -> Result<Self> {
+        let size = bytes.len() as u64;
+        let range = match range {
+            None => 0..size,
+            Some(range) if range.start < range.end.min(size) => range.start..range.end.min(size),
+            Some(_) => return Err(marquee_objects::Error::Range { size }.into()),
+        };
+        // A file in memory has less than 2^64 bytes.
+        let index = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX);
+        let part = bytes.slice(index(range.start)..index(range.end));
+        Ok(Self {
+            size,
+            range,
+            body: stream::iter([Ok(part)]).boxed(),
+        })
     }
 }

@@ -8,7 +8,7 @@ use marquee_config::MongoArgs;
 use marquee_documents::{Location, mongodb};
 use marquee_process::{Bound, Dependency, EventsPeer, ProcessArgs, Program, SubscriptionsPeer};
 use marquee_server::{Platform, Service};
-use marquee_video_ingest::{Config, Error};
+use marquee_video_ingest::{Config, Error, Storage, StorageArgs};
 
 /// Live video: encoders publish over RTMP, viewers watch over HLS
 ///
@@ -27,6 +27,8 @@ pub(crate) struct Args {
     events: EventsPeer,
     #[command(flatten)]
     video: VideoArgs,
+    #[command(flatten)]
+    storage: StorageArgs,
 }
 
 /// What comes in, and how it is cut.
@@ -72,6 +74,8 @@ impl Args {
         config.packager.keyframe_limit = Duration::from_secs(self.video.keyframe_limit);
         config.live_window = Duration::from_secs(self.video.live_window);
         config.max_connections = self.video.max_encoders as usize;
+        // It was checked before anything was built.
+        config.storage = self.storage.storage().unwrap_or_else(|_| Storage::default());
         config
     }
 }
@@ -111,7 +115,7 @@ impl Program for Args {
                 "live-window: {window} seconds must hold three segments of {segment} seconds (RFC 8216, 6.2.2)"
             ));
         }
-        Ok(())
+        self.storage.storage().map(drop)
     }
 
     async fn build(&self, platform: Platform, bound: Bound) -> Result<Service, Error> {

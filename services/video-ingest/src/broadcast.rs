@@ -49,6 +49,8 @@ pub(crate) struct Encoder {
     pub(crate) id: u64,
     /// The stream key that it showed.
     pub(crate) key: String,
+    /// Whether a stream that begins with it is recorded.
+    pub(crate) record: bool,
     /// Tells the connection to go away, and why. Dropped without a word when the broadcast is over.
     pub(crate) dismiss: oneshot::Sender<String>,
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use marquee_config::TrustedProxies;
 use marquee_documents::Location;
 
+use crate::quota::Quota;
+
 /// Settings of the service. [`Config::new`] gives the defaults.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -30,6 +32,35 @@ pub struct Config {
     pub limits: marquee_rtmp::Limits,
     /// RTMP connections at once; further ones are closed.
     pub max_connections: usize,
+    /// What is recorded, where it is kept and how much of it.
+    pub storage: Storage,
+}
+
+/// What is recorded, where it is kept and how much of it.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    /// Whether streams are recorded whose keys do not say otherwise.
+    pub record: bool,
+    /// How far viewers can go back in a live stream; shorter than the live window means no further than that.
+    pub dvr_window: Duration,
+    /// How much may be kept.
+    pub quota: Quota,
+    /// Where recordings are brought; none to leave them in the media folder.
+    pub objects: Option<marquee_objects::Location>,
+    /// How often is looked for what is not needed any more.
+    pub sweep_every: Duration,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self {
+            record: true,
+            dvr_window: Duration::ZERO,
+            quota: Quota::default(),
+            objects: None,
+            sweep_every: Duration::from_secs(15),
+        }
+    }
 }
 
 impl Config {
@@ -47,6 +78,19 @@ impl Config {
             packager: marquee_hls::Config::default(),
             limits: marquee_rtmp::Limits::default(),
             max_connections: 2_000,
+            storage: Storage::default(),
         }
+    }
+
+    /// How much of a live stream its playlist lists: what is in memory, and what of it is on the disk.
+    pub(crate) fn listed_window(&self) -> Duration {
+        self.live_window.max(self.storage.dvr_window)
+    }
+
+    /// How long a segment of a running stream stays on the disk: while it is listed, and then for players that hold an
+    /// older playlist (RFC 8216bis 6.2.2), but no longer than ten minutes.
+    pub(crate) fn kept_window(&self) -> Duration {
+        let listed = self.listed_window();
+        listed + listed.min(Duration::from_secs(600))
     }
 }

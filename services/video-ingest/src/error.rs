@@ -58,6 +58,9 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// The object store failed.
+    #[error(transparent)]
+    Objects(#[from] marquee_objects::Error),
     /// The packager or the journal refused.
     #[error(transparent)]
     Hls(#[from] marquee_hls::Error),
@@ -117,7 +120,8 @@ impl ErrorExt for Error {
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::KeyRevoked { .. } | Self::StillLive { .. } => ErrorKind::FailedPrecondition,
             Self::Peer(_) | Self::Stopping => ErrorKind::Unavailable,
-            Self::Media { .. } | Self::Hls(_) | Self::Listen { .. } => ErrorKind::Internal,
+            Self::Objects(marquee_objects::Error::Unavailable(_)) => ErrorKind::Unavailable,
+            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } => ErrorKind::Internal,
         }
     }
 
@@ -132,7 +136,8 @@ impl ErrorExt for Error {
             Self::StillLive { .. } => "STREAM_STILL_LIVE",
             Self::Peer(_) => "EVENTS_UNAVAILABLE",
             Self::Stopping => "STOPPING",
-            Self::Media { .. } | Self::Hls(_) | Self::Listen { .. } => "INTERNAL",
+            Self::Objects(marquee_objects::Error::Unavailable(_)) => "OBJECT_STORE_UNAVAILABLE",
+            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } => "INTERNAL",
         }
     }
 

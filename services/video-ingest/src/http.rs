@@ -9,5 +9,6 @@
 //! ```
 
 mod playback;
+mod stored;
 
 pub(crate) use playback::router;

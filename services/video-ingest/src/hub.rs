@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::broadcast::{Actor, Broadcast, Command, Encoder, Entry, Ledger};
 use crate::config::Config;
-use crate::domain::{LiveStream, State};
+use crate::domain::{LiveStream, RecordingStorage, State};
 use crate::error::{Error, Result, chain};
 use crate::media::MediaRoot;
 
@@ -55,10 +55,14 @@ impl Hub {
         store: Store,
         shutdown: CancellationToken,
     ) -> Self {
+        let stored = match config.storage.objects {
+            Some(_) => RecordingStorage::Uploading,
+            None => RecordingStorage::Disk,
+        };
         let shared = Shared {
             config,
             media,
-            ledger: Ledger::new(store),
+            ledger: Ledger::new(store, stored),
             shutdown,
             tasks: TaskTracker::new(),
             next_encoder: AtomicU64::new(1),
@@ -81,7 +85,7 @@ impl Hub {
     }
 
     /// Lets an encoder publish to a channel, or says why not.
-    pub(crate) async fn join(&self, channel: &ChannelName, key: &str) -> Result<Link, String> {
+    pub(crate) async fn join(&self, channel: &ChannelName, key: &str, record: bool) -> Result<Link, String> {
         for _ in 0..JOIN_TRIES {
             let broadcast = self
                 .current(&channel.channel)
@@ -92,6 +96,7 @@ impl Hub {
             let asked = Encoder {
                 id: encoder,
                 key: key.to_owned(),
+                record,
                 dismiss,
             };
             if broadcast

@@ -15,14 +15,19 @@ mod app;
 mod archive;
 mod broadcast;
 mod config;
+mod deletions;
 mod domain;
 mod error;
 mod grpc;
 mod http;
 mod hub;
 mod media;
+mod quota;
 mod readiness;
+mod retention;
 mod rtmp;
+mod storage_args;
+mod uploads;
 mod wire;
 
 use std::net::SocketAddr;
@@ -30,20 +35,29 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use marquee_documents::{Collection, Store};
+use marquee_objects::Objects;
+use marquee_proto::name::LiveStreamName;
 use marquee_proto::video_ingest::v1::live_stream_service_server::LiveStreamServiceServer;
 use marquee_proto::video_ingest::v1::recording_service_server::RecordingServiceServer;
 use marquee_proto::video_ingest::v1::stream_key_service_server::StreamKeyServiceServer;
 use marquee_server::{Face, Platform, Service};
 use tokio::net::TcpSocket;
+use tokio::sync::mpsc;
 
-pub use config::Config;
+pub use config::{Config, Storage};
 pub use error::{Error, Result};
+pub use quota::{Limits, Quota};
+pub use storage_args::StorageArgs;
 
 use archive::Archive;
-use domain::{LiveStream, Recording, StreamKey};
+use deletions::Deletions;
+use domain::{Deletion, LiveStream, Recording, StreamKey};
 use hub::Hub;
 use media::MediaRoot;
+use quota::Room;
 use readiness::Readiness;
+use retention::Retention;
+use uploads::Uploads;
 
 /// Encoders that wait to be let in, in the kernel's queue.
 const BACKLOG: u32 = 1_024;
@@ -66,14 +80,30 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
     };
     let socket = reserve(config.rtmp).map_err(listen)?;
     let rtmp = socket.local_addr().map_err(listen)?;
-    let media = MediaRoot::open(&config.data.join("media"))?;
+    let storage = config.storage.clone();
+    let (media, announced) = media(&config)?;
+    let objects = match &storage.objects {
+        Some(location) => Some(Objects::open(location).await?),
+        None => None,
+    };
     let collections = [
         Collection::of::<StreamKey>(),
         Collection::of::<LiveStream>(),
         Collection::of::<Recording>(),
+        Collection::of::<Deletion>(),
     ];
     let store = Store::open(&config.store, &collections).await?;
-    let archive = Archive::new(media.clone(), config.live_window);
+    let archive = Archive::new(media.clone(), objects.clone(), config.listed_window());
+    let uploads = objects
+        .clone()
+        .map(|objects| Uploads::new(objects, media.clone(), store.clone(), platform.shutdown.clone()));
+    let deletions = Deletions {
+        store: store.clone(),
+        media: media.clone(),
+        archive: archive.clone(),
+        objects,
+        uploads: uploads.clone(),
+    };
     let readiness = Readiness::new(store.clone(), config.store.name(), media.clone());
     let owners = app::Owners::new(platform.peers.clone());
     let hub = Hub::new(
@@ -101,6 +131,17 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
     let admission = rtmp::Admission {
         keys: keys.clone(),
         hub: hub.clone(),
+        record: storage.record,
+    };
+    let retention = Retention {
+        store: store.clone(),
+        media: media.clone(),
+        archive: archive.clone(),
+        deletions: deletions.clone(),
+        hub: hub.clone(),
+        linger: config.kept_window(),
+        storage,
+        began: tokio::time::Instant::now(),
     };
     let listener = rtmp::Listener::new(socket, config, admission);
     let streams = app::Streams {
@@ -112,7 +153,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         store: store.clone(),
         owners,
         hub: hub.clone(),
-        archive: archive.clone(),
+        deletions,
     };
 
     let face = Face::new("video-ingest")
@@ -122,7 +163,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
             shutdown: platform.shutdown.clone(),
         }))
         .grpc(RecordingServiceServer::new(grpc::Recordings(recordings)))
-        .http(http::router(hub.clone(), media, archive))
+        .http(http::router(hub.clone(), archive))
         .ready("storage", move || {
             let readiness = readiness.clone();
             async move { readiness.check().await }.boxed()
@@ -136,10 +177,33 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
     };
     let (outbox, bus) = (store.outbox(), platform.bus.clone());
     let relay = |stop| marquee_bus::outbox::relay(outbox, bus, stop);
+    let retention = retention.run(platform.shutdown.clone());
+    let stopped = platform.shutdown.clone();
+    let uploading = async move {
+        match uploads.zip(announced) {
+            Some((uploads, announced)) => uploads.run(announced).await,
+            None => {
+                stopped.cancelled().await;
+                Ok(())
+            }
+        }
+    };
     let service = Service::new(face, platform.shutdown.clone())
         .task("video-ingest rtmp", serve)
+        .task("video-ingest retention", retention)
+        .task("video-ingest uploads", uploading)
         .relay("video-ingest outbox", relay);
     Ok(Built { service, rtmp })
+}
+
+/// The folder of the media; with an object store, who hears of what is recorded.
+fn media(config: &Config) -> Result<(MediaRoot, Option<mpsc::Receiver<LiveStreamName>>)> {
+    let (path, room) = (config.data.join("media"), Room::new(&config.storage.quota));
+    if config.storage.objects.is_none() {
+        return Ok((MediaRoot::open(&path, room, config.kept_window())?, None));
+    }
+    let (media, announced) = MediaRoot::uploading(&path, room, config.kept_window())?;
+    Ok((media, Some(announced)))
 }
 
 /// Takes the address; nobody can connect yet.

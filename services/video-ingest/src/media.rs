@@ -1,55 +1,171 @@
-//! The media of one stream on disk: a journal, initialization segments, segments.
+//! The media of streams on disk: a journal, initialization segments, segments.
 //!
 //! ```text
-//! media/{channel}/{stream}/journal          one line per init and finished segment (marquee_hls::Journal)
+//! media/{channel}/{stream}/journal          one line per init and segment, stored or not (marquee_hls::Journal)
 //!                          init-0.mp4       per generation
-//!                          segment-0.m4s    the live playlist and the recording name the same files
+//!                          segment-0.m4s    live window, DVR window and recording name the same files
+//!                          uploaded         how much of the journal is in the object store (see uploads.rs)
 //! ```
 //!
 //! Bytes are written before the line that names them, so that after a crash every line's file is whole. Nothing is
 //! fsynced: a killed process loses nothing, and a power cut costs seconds of a recording, which is cheaper than a
 //! disk flush per stream and segment.
+//!
+//! What is on the disk never holds up what is on the air: see `media/writer.rs`.
 
-use std::io::{self, IoSlice, Write as _};
+mod files;
+mod writer;
+
+use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
-use marquee_hls::{Init, Journal, Record, Segment, init_name, segment_name};
+use marquee_hls::Journal;
 use marquee_proto::name::{LiveStreamName, is_valid_id};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
 
 use crate::error::{Error, Result};
+use crate::quota::Room;
+
+pub(crate) use writer::Writer;
 
 /// The file that lists what is whole.
-const JOURNAL: &str = "journal";
+pub(crate) const JOURNAL: &str = "journal";
+/// After the name of a folder whose media are gone and whose recording has to go too.
+const BURIED: &str = ".deleted";
+/// New recordings that may wait for the uploader to hear of them; it also looks by itself.
+const ANNOUNCED: usize = 1_024;
 
 /// The folder that holds all streams' media.
 #[derive(Debug, Clone)]
 pub(crate) struct MediaRoot {
-    path: Arc<Path>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    path: PathBuf,
+    /// What the disk may hold.
+    room: Room,
+    /// How much of a running stream is kept whether or not it is recorded.
+    keep: Duration,
+    /// Hears of streams that are recorded; none when recordings stay in this folder.
+    uploads: Option<mpsc::Sender<LiveStreamName>>,
+    /// Streams whose recordings are being written: how long their journals are, and what of them may be deleted here.
+    running: Mutex<HashMap<LiveStreamName, Arc<Running>>>,
+}
+
+/// What the writer of a recording and its uploader tell each other.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Bytes of the journal, all of them whole lines.
+    pub(crate) journal: watch::Sender<u64>,
+    /// Segments below this media sequence number are in the object store.
+    pub(crate) uploaded: std::sync::atomic::AtomicU64,
 }
 
 impl MediaRoot {
-    /// Opens it, and makes it if need be.
-    pub(crate) fn open(path: &Path) -> Result<Self> {
+    /// Opens it, makes it if need be, and counts what is there. `keep` is how much of a running stream stays on the disk
+    /// even if it is not recorded, or is in the object store already.
+    pub(crate) fn open(path: &Path, room: Room, keep: Duration) -> Result<Self> {
+        Self::with_uploads(path, room, keep, None)
+    }
+
+    /// As [`Self::open`]; the receiver hears of every stream that is recorded.
+    pub(crate) fn uploading(
+        path: &Path,
+        room: Room,
+        keep: Duration,
+    ) -> Result<(Self, mpsc::Receiver<LiveStreamName>)> {
+        let (announce, announced) = mpsc::channel(ANNOUNCED);
+        Ok((Self::with_uploads(path, room, keep, Some(announce))?, announced))
+    }
+
+    fn with_uploads(
+        path: &Path,
+        room: Room,
+        keep: Duration,
+        uploads: Option<mpsc::Sender<LiveStreamName>>,
+    ) -> Result<Self> {
         std::fs::create_dir_all(path).map_err(|source| failed("create", path, source))?;
-        Ok(Self {
-            path: Arc::from(path),
-        })
+        let shared = Shared {
+            path: path.to_owned(),
+            room,
+            keep,
+            uploads,
+            running: Mutex::default(),
+        };
+        let root = Self {
+            shared: Arc::new(shared),
+        };
+        for stream in root.streams()? {
+            root.shared.room.found(&stream, files::size(&root.path(&stream)));
+        }
+        Ok(root)
+    }
+
+    /// The streams that have a folder, in no order.
+    pub(crate) fn streams(&self) -> Result<Vec<LiveStreamName>> {
+        self.folders("")
+    }
+
+    /// Streams of which only a mark is left, see [`StreamFolder::bury`].
+    pub(crate) fn buried(&self) -> Result<Vec<LiveStreamName>> {
+        self.folders(BURIED)
+    }
+
+    fn folders(&self, suffix: &str) -> Result<Vec<LiveStreamName>> {
+        let folders = |path: &Path| -> Result<Vec<String>> {
+            let entries = std::fs::read_dir(path).map_err(|source| failed("list", path, source))?;
+            let names = entries.filter_map(|entry| {
+                let entry = entry.ok()?;
+                entry.file_type().ok()?.is_dir().then(|| entry.file_name())?.into_string().ok()
+            });
+            Ok(names.collect())
+        };
+        let mut streams = Vec::new();
+        for channel in folders(&self.shared.path)? {
+            let found = folders(&self.shared.path.join(&channel))?;
+            let ids = found.iter().filter_map(|name| name.strip_suffix(suffix));
+            let named = ids.filter_map(|id| LiveStreamName::new(channel.clone(), id.to_owned()).ok());
+            streams.extend(named);
+        }
+        Ok(streams)
     }
 
     /// Bytes that are left on the disk.
     pub(crate) fn available(&self) -> Result<u64> {
-        let disk = rustix::fs::statvfs(&*self.path)
-            .map_err(|error| failed("look at the disk of", &self.path, error.into()))?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        files::free(&self.shared.path)
+            .map_err(|source| failed("look at the disk of", &self.shared.path, source))
+    }
+
+    /// What the disk may hold.
+    pub(crate) fn room(&self) -> &Room {
+        &self.shared.room
+    }
+
+    /// Whether a stream's recording is being written here.
+    pub(crate) fn running(&self, stream: &LiveStreamName) -> Option<Arc<Running>> {
+        self.shared.running.lock().get(stream).cloned()
     }
 
     /// The folder of one stream, which need not exist.
     pub(crate) fn stream(&self, name: &LiveStreamName) -> StreamFolder {
         StreamFolder {
-            path: self.path.join(&name.channel).join(&name.live_stream),
+            path: self.path(name),
+            name: name.clone(),
+            root: self.clone(),
+            recorded: Arc::new(AtomicBool::new(true)),
         }
+    }
+
+    fn path(&self, name: &LiveStreamName) -> PathBuf {
+        self.shared.path.join(&name.channel).join(&name.live_stream)
     }
 }
 
@@ -57,55 +173,32 @@ impl MediaRoot {
 #[derive(Debug, Clone)]
 pub(crate) struct StreamFolder {
     path: PathBuf,
+    name: LiveStreamName,
+    root: MediaRoot,
+    recorded: Arc<AtomicBool>,
 }
 
 impl StreamFolder {
-    /// Starts or goes on with the journal: a torn last line is cut off.
+    /// Whether the stream is to be kept when it is over; counts for a writer that begins a journal.
+    pub(crate) fn record(&self, recorded: bool) {
+        self.recorded.store(recorded, Ordering::Relaxed);
+    }
+
+    /// Starts or goes on with the journal: a torn last line is cut off. A disk that takes no more is no failure: then the
+    /// writer waits for room. A journal that is there and cannot be read is one.
     pub(crate) async fn writer(&self) -> Result<(Writer, Journal)> {
-        let folder = self.clone();
-        blocking(move || {
-            std::fs::create_dir_all(&folder.path).map_err(|source| failed("create", &folder.path, source))?;
-            let path = folder.path.join(JOURNAL);
-            let journal = folder.replay(&path)?;
-            let mut file = std::fs::OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(&path)
-                .map_err(|source| failed("open", &path, source))?;
-            file.set_len(journal.valid_bytes)
-                .map_err(|source| failed("truncate", &path, source))?;
-            file.flush().map_err(|source| failed("write", &path, source))?;
-            Ok((
-                Writer {
-                    folder: folder.path,
-                    journal: file,
-                },
-                journal,
-            ))
-        })
-        .await
+        Writer::open(self.clone()).await
     }
 
     /// What is stored; `None` when there is no such stream.
     pub(crate) async fn journal(&self) -> Result<Option<Journal>> {
-        let folder = self.clone();
-        blocking(move || {
-            let path = folder.path.join(JOURNAL);
-            if path.exists() {
-                folder.replay(&path).map(Some)
-            } else {
-                Ok(None)
-            }
+        let path = self.path.join(JOURNAL);
+        blocking(move || match std::fs::read(&path) {
+            Ok(bytes) => Ok(Some(Journal::replay(&bytes)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(failed("read", &path, source)),
         })
         .await
-    }
-
-    fn replay(&self, path: &Path) -> Result<Journal> {
-        match std::fs::read(path) {
-            Ok(bytes) => Ok(Journal::replay(&bytes)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Journal::default()),
-            Err(source) => Err(failed("read", path, source)),
-        }
     }
 
     /// The content of an initialization or media segment; `None` when there is no such file. Other names are not looked
@@ -123,101 +216,61 @@ impl StreamFolder {
         .await
     }
 
+    /// A file of the folder.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// Removes the stream's media, and leaves a mark that says so.
+    pub(crate) async fn bury(&self) -> Result<()> {
+        let (path, grave) = (self.path.clone(), self.grave());
+        blocking(move || {
+            let buried = std::fs::rename(&path, &grave);
+            match buried {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(source) => return Err(failed("rename", &path, source)),
+                Ok(()) => {}
+            }
+            let entries = std::fs::read_dir(&grave).map_err(|source| failed("list", &grave, source))?;
+            for entry in entries.flatten() {
+                let file = entry.path();
+                std::fs::remove_file(&file).map_err(|source| failed("delete", &file, source))?;
+            }
+            Ok(())
+        })
+        .await?;
+        self.root.room().forget(&self.name);
+        Ok(())
+    }
+
+    /// No stream has such a name.
+    fn grave(&self) -> PathBuf {
+        self.path
+            .with_file_name(format!("{}{BURIED}", self.name.live_stream))
+    }
+
     /// Removes the stream's media.
     pub(crate) async fn delete(&self) -> Result<()> {
-        let path = self.path.clone();
-        blocking(move || match std::fs::remove_dir_all(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(failed("delete", &path, source)),
-            _ => Ok(()),
-        })
-        .await
-    }
-}
-
-/// Appends to one stream's media. There is at most one per stream.
-#[derive(Debug)]
-pub(crate) struct Writer {
-    folder: PathBuf,
-    journal: std::fs::File,
-}
-
-impl Writer {
-    /// Stores an initialization segment, then its line.
-    pub(crate) async fn init(self, init: Init) -> (Self, Result<()>) {
-        self.store(
-            init_name(init.record.generation),
-            vec![init.bytes],
-            init.record.into(),
-        )
-        .await
-    }
-
-    /// Stores a segment, then its line.
-    pub(crate) async fn segment(self, segment: &Segment) -> (Self, Result<()>) {
-        let chunks = segment.chunks().cloned().collect();
-        self.store(
-            segment_name(segment.record.msn),
-            chunks,
-            segment.record.clone().into(),
-        )
-        .await
-    }
-
-    /// Notes that the stream is over.
-    pub(crate) async fn end(self) -> (Self, Result<()>) {
-        self.run(|writer| writer.append(&Record::End)).await
-    }
-
-    async fn store(self, file: String, chunks: Vec<Bytes>, record: Record) -> (Self, Result<()>) {
-        self.run(move |writer| {
-            let path = writer.folder.join(file);
-            write_all(&path, &chunks).map_err(|source| failed("write", &path, source))?;
-            writer.append(&record)
-        })
-        .await
-    }
-
-    fn append(&mut self, record: &Record) -> Result<()> {
-        let path = self.folder.join(JOURNAL);
-        self.journal
-            .write_all(record.to_line().as_bytes())
-            .map_err(|source| failed("write", &path, source))
-    }
-
-    async fn run(
-        mut self,
-        work: impl FnOnce(&mut Self) -> Result<()> + Send + 'static,
-    ) -> (Self, Result<()>) {
-        let done = tokio::task::spawn_blocking(move || {
-            let result = work(&mut self);
-            (self, result)
-        })
-        .await;
-        #[expect(clippy::expect_used, reason = "the closure does not panic and is not aborted")]
-        done.expect("media is written")
-    }
-}
-
-/// Writes all chunks with as few system calls as the kernel allows.
-fn write_all(path: &Path, chunks: &[Bytes]) -> io::Result<()> {
-    let mut file = std::fs::File::create(path)?;
-    // IOV_MAX is 1,024 on Linux.
-    for group in chunks.chunks(1_000) {
-        let mut slices: Vec<IoSlice<'_>> = group.iter().map(|chunk| IoSlice::new(chunk)).collect();
-        let mut rest = &mut slices[..];
-        while !rest.is_empty() {
-            let written = file.write_vectored(rest)?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
+        let paths = [self.path.clone(), self.grave()];
+        blocking(move || {
+            for path in paths {
+                match std::fs::remove_dir_all(&path) {
+                    Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                        return Err(failed("delete", &path, source));
+                    }
+                    _ => {}
+                }
             }
-            IoSlice::advance_slices(&mut rest, written);
-        }
+            Ok(())
+        })
+        .await?;
+        self.root.room().forget(&self.name);
+        Ok(())
     }
-    Ok(())
 }
 
 /// `init-{generation}.mp4` or `segment-{msn}.m4s`.
-fn is_media_name(file: &str) -> bool {
+pub(crate) fn is_media_name(file: &str) -> bool {
     let number = |prefix, suffix| {
         file.strip_prefix(prefix)
             .and_then(|rest: &str| rest.strip_suffix(suffix))
@@ -227,14 +280,16 @@ fn is_media_name(file: &str) -> bool {
         .is_some_and(|digits| is_valid_id(digits) && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     #[expect(clippy::expect_used, reason = "the closure does not panic and is not aborted")]
     tokio::task::spawn_blocking(work)
         .await
         .expect("media is read or written")
 }
 
-fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
+pub(crate) fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Media {
         action,
         path: path.display().to_string(),
@@ -243,47 +298,4 @@ fn failed(action: &'static str, path: &Path, source: io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_media_files_can_be_named() {
-        assert!(is_media_name("init-0.mp4") && is_media_name("segment-12.m4s"));
-        for file in [
-            "journal",
-            "../journal",
-            "segment-../x.m4s",
-            "segment-.m4s",
-            "init-a.mp4",
-            "segment-1.mp4",
-        ] {
-            assert!(!is_media_name(file), "{file}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_torn_line_is_cut_off_before_the_journal_goes_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = MediaRoot::open(folder.path()).unwrap();
-        let stream = root.stream(&LiveStreamName::new("c", "s").unwrap());
-        let (writer, _) = stream.writer().await.unwrap();
-        let (writer, result) = writer.end().await;
-        result.unwrap();
-        drop(writer);
-        let path = folder.path().join("c/s/journal");
-        let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, [&whole[..], b"segment torn"].concat()).unwrap();
-        let (_, journal) = stream.writer().await.unwrap();
-        assert!(journal.ended);
-        assert_eq!(std::fs::read(&path).unwrap(), whole);
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_was_never_there_has_no_journal() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = MediaRoot::open(folder.path()).unwrap();
-        let stream = root.stream(&LiveStreamName::new("c", "s").unwrap());
-        assert!(stream.journal().await.unwrap().is_none());
-        stream.delete().await.unwrap();
-    }
-}
+mod tests;

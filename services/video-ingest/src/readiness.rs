@@ -9,8 +9,6 @@ use tokio::time::Instant;
 
 use crate::media::MediaRoot;
 
-/// Below this the next segments would fill the disk.
-const LEAST_BYTES: u64 = 64 << 20;
 /// A good answer holds for so long: each look is a write that reaches the disk, and anybody may ask.
 const HOLDS: Duration = Duration::from_secs(4);
 
@@ -39,13 +37,8 @@ impl Readiness {
         if self.good.lock().is_some_and(|at| at.elapsed() < HOLDS) {
             return Ok(());
         }
-        let available = self.media.available().map_err(|error| error.to_string())?;
-        if available < LEAST_BYTES {
-            return Err(format!(
-                "only {} MiB are left on the disk of the media",
-                available >> 20
-            ));
-        }
+        // However much that is: with too little, recording pauses and streams go on.
+        self.media.available().map_err(|error| error.to_string())?;
         let named = |error: String| format!("{}: {error}", self.on);
         self.store.ready().await.map_err(named)?;
         let write = Transaction::new().increment("readiness", 1);

@@ -158,8 +158,8 @@ impl Keys {
         Ok(stored.is_some_and(|stored| !stored.value.revoked))
     }
 
-    /// The channel and key id that a secret opens; none for a wrong or revoked one.
-    pub(crate) async fn authenticate(&self, secret: &str) -> Result<Option<(ChannelName, String)>> {
+    /// The channel, key id and recording policy that a secret opens; none for a wrong or revoked one.
+    pub(crate) async fn authenticate(&self, secret: &str) -> Result<Option<(ChannelName, String, Option<bool>)>> {
         let hash = Secret::from_encoder(secret).hash();
         let query = Query::by("by_secret").equals(hash).limit(1);
         let found = self
@@ -174,7 +174,7 @@ impl Keys {
         };
         self.note_use(&stored).await;
         let name = stored.value.name();
-        Ok(Some((name.channel(), name.stream_key)))
+        Ok(Some((name.channel(), name.stream_key, stored.value.record)))
     }
 
     /// Only informs the owner: a store that does not take it is no reason to refuse an encoder.
@@ -216,12 +216,15 @@ fn validate(request: &proto::CreateStreamKeyRequest) -> Result<(ChannelName, Str
         .as_ref()
         .map(|key| key.display_name.as_str())
         .unwrap_or_default();
+    let policy = request.stream_key.as_ref().map_or(0, |key| key.recording);
+    let record = gather(&mut violations, wire::record(policy))?.flatten();
     let is_uuid = request.request_id.is_empty() || uuid::Uuid::parse_str(&request.request_id).is_ok();
     StreamKey::check(display_name, &mut violations);
     violations.check(is_uuid, "request_id", || "must be a UUID".to_owned());
     violations.finish()?;
     // Without a violation there is a parent.
     let channel = parent.ok_or_else(|| invalid("parent", "is required"))?;
-    let (key, secret) = StreamKey::create(&channel, display_name, Timestamp::now())?;
+    let (mut key, secret) = StreamKey::create(&channel, display_name, Timestamp::now())?;
+    key.record = record;
     Ok((channel, key, secret))
 }

@@ -1,13 +1,12 @@
 //! Recordings: get, list, delete.
 
 use marquee_auth::Principal;
-use marquee_documents::{Query, Store, Transaction};
+use marquee_documents::{Query, Store};
 use marquee_proto::name::RecordingName;
 use marquee_proto::video_ingest::v1 as proto;
-use marquee_proto::video_ingest::v1::recording_changed::Change;
 
 use super::{Owners, PageRequest, channel_or_all};
-use crate::archive::Archive;
+use crate::deletions::Deletions;
 use crate::domain::Recording;
 use crate::error::{Error, Result};
 use crate::hub::Hub;
@@ -19,7 +18,7 @@ pub(crate) struct Recordings {
     pub(crate) store: Store,
     pub(crate) owners: Owners,
     pub(crate) hub: Hub,
-    pub(crate) archive: Archive,
+    pub(crate) deletions: Deletions,
 }
 
 impl Recordings {
@@ -60,8 +59,7 @@ impl Recordings {
         })
     }
 
-    /// Deletes a recording, then its media: should the process die between the two, files are left, never a recording
-    /// without its files.
+    /// Deletes a recording and its media.
     pub(crate) async fn delete(&self, principal: &Principal, name: &str) -> Result<()> {
         let parsed: RecordingName = name.parse().map_err(|error| Error::field("name", &error))?;
         self.owners.require(principal, &parsed.channel()).await?;
@@ -72,16 +70,8 @@ impl Recordings {
                 name: name.to_owned(),
             });
         }
-        let deleted = proto::RecordingDeleted {
-            recording: Some(wire::recording(&recording)),
-        };
-        let event = proto::RecordingChanged {
-            change: Some(Change::Deleted(deleted)),
-        };
-        let transaction = Transaction::new()
-            .delete::<Recording>(&parsed.recording, None)
-            .publish(marquee_bus::event(recording.name(), &event));
-        self.store.commit(transaction).await?;
-        self.archive.delete(&stream).await
+        self.deletions
+            .delete(&recording, proto::DeletionReason::Requested)
+            .await
     }
 }

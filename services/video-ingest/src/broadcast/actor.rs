@@ -68,7 +68,7 @@ impl Actor {
     ) -> Self {
         let packager = Packager::new(config.packager.clone());
         let playlist = MediaPlaylist::new(Kind::Live {
-            window: config.live_window,
+            window: config.listed_window(),
         });
         let now = Instant::now();
         Self {
@@ -101,7 +101,7 @@ impl Actor {
         let (writer, journal) = self.shared.folder.writer().await?;
         self.packager = Packager::resume(self.config.packager.clone(), journal.state());
         self.playlist = journal.playlist(Kind::Live {
-            window: self.config.live_window,
+            window: self.config.listed_window(),
         });
         self.init = journal.inits.last().cloned();
         self.meter = Meter::resume(&journal);

@@ -9,7 +9,7 @@ use marquee_proto::video_ingest::v1 as proto;
 use marquee_proto::video_ingest::v1::recording_changed::Change as RecordingChange;
 use marquee_proto::video_ingest::v1::stream_changed::Change;
 
-use crate::domain::{LiveStream, Recording};
+use crate::domain::{LiveStream, Recording, RecordingStorage};
 use crate::error::Result;
 use crate::wire;
 
@@ -17,6 +17,8 @@ use crate::wire;
 #[derive(Clone)]
 pub(crate) struct Ledger {
     store: Store,
+    /// Where recordings are when their streams end.
+    stored: RecordingStorage,
 }
 
 /// What happens to a stream whether or not the store takes it at once.
@@ -57,8 +59,8 @@ impl From<marquee_documents::Stored<LiveStream>> for Entry {
 }
 
 impl Ledger {
-    pub(crate) fn new(store: Store) -> Self {
-        Self { store }
+    pub(crate) fn new(store: Store, stored: RecordingStorage) -> Self {
+        Self { store, stored }
     }
 
     /// The first media arrived.
@@ -91,7 +93,7 @@ impl Ledger {
                 self.write(entry, change, None).await
             }
             Turn::Ended(journal) => {
-                let recording = recording(&entry.stream, journal);
+                let recording = recording(&entry.stream, journal, self.stored);
                 self.write(
                     entry,
                     Change::Ended(proto::StreamEnded { live_stream }),
@@ -151,10 +153,10 @@ impl Ledger {
     }
 }
 
-fn recording(stream: &LiveStream, journal: &Journal) -> Option<Recording> {
-    let first = journal.segments.first()?;
+fn recording(stream: &LiveStream, journal: &Journal, stored: RecordingStorage) -> Option<Recording> {
+    let first = journal.segments.first().filter(|_| !journal.unrecorded)?;
     let start = Timestamp::from_microsecond(first.program_date_time.0).unwrap_or(stream.start_time);
     let millis = u64::try_from(journal.duration().as_millis()).unwrap_or(u64::MAX);
     let bytes = journal.segments.iter().map(|segment| segment.bytes).sum();
-    Some(Recording::of(&stream.name(), start, millis, bytes))
+    Some(Recording::of(&stream.name(), start, millis, bytes, stored))
 }

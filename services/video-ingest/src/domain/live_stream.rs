@@ -5,6 +5,8 @@ use marquee_documents::{Document, Index};
 use marquee_proto::name::LiveStreamName;
 use serde::{Deserialize, Serialize};
 
+use super::RecordingState;
+
 /// Where a broadcast stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -56,6 +58,9 @@ pub(crate) struct LiveStream {
     pub(crate) end_time: Option<Timestamp>,
     pub(crate) reconnects: u32,
     pub(crate) figures: Figures,
+    /// Whether it is being recorded now.
+    #[serde(default)]
+    pub(crate) recording: RecordingState,
 }
 
 impl LiveStream {
@@ -69,6 +74,7 @@ impl LiveStream {
             end_time: None,
             reconnects: 0,
             figures: Figures::default(),
+            recording: RecordingState::default(),
         }
     }
 

@@ -20,6 +20,9 @@ pub(crate) struct StreamKey {
     secret_hash: String,
     pub(crate) hint: String,
     pub(crate) revoked: bool,
+    /// Whether its streams are recorded; none for what the service is told.
+    #[serde(default)]
+    pub(crate) record: Option<bool>,
     #[serde(with = "marquee_documents::sortable_time")]
     pub(crate) create_time: Timestamp,
     #[serde(with = "marquee_documents::sortable_time::option")]
@@ -44,6 +47,7 @@ impl StreamKey {
             secret_hash: secret.hash(),
             hint: secret.hint(),
             revoked: false,
+            record: None,
             create_time: now,
             last_used_time: None,
         };

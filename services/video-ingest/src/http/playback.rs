@@ -5,32 +5,31 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use marquee_error::{ErrorExt as _, Problem};
 use marquee_proto::name::LiveStreamName;
 
+use super::stored;
 use crate::archive::{Archive, Extent};
 use crate::broadcast::Playlists;
 use crate::error::{Error, Result};
 use crate::hub::Hub;
-use crate::media::MediaRoot;
 
 const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 
 struct Playback {
     hub: Hub,
-    media: MediaRoot,
     archive: Archive,
 }
 
 type Shared = Arc<Playback>;
 
 /// The routes of live streams and recordings.
-pub(crate) fn router(hub: Hub, media: MediaRoot, archive: Archive) -> Router {
-    let playback = Playback { hub, media, archive };
+pub(crate) fn router(hub: Hub, archive: Archive) -> Router {
+    let playback = Playback { hub, archive };
     Router::new()
         .route("/live/{channel}/index.m3u8", get(current))
         .route("/live/{channel}/{stream}/{file}", get(live))
@@ -55,15 +54,17 @@ async fn current(State(playback): State<Shared>, Path(channel): Path<String>) ->
 async fn live(
     State(playback): State<Shared>,
     Path((channel, stream, file)): Path<(String, String, String)>,
+    headers: HeaderMap,
 ) -> Response {
-    answer(playback.serve(channel, stream, &file, false).await)
+    answer(playback.serve(channel, stream, &file, &headers, false).await)
 }
 
 async fn recording(
     State(playback): State<Shared>,
     Path((channel, stream, file)): Path<(String, String, String)>,
+    headers: HeaderMap,
 ) -> Response {
-    answer(playback.serve(channel, stream, &file, true).await)
+    answer(playback.serve(channel, stream, &file, &headers, true).await)
 }
 
 fn answer(result: Result<Response>) -> Response {
@@ -71,7 +72,14 @@ fn answer(result: Result<Response>) -> Response {
 }
 
 impl Playback {
-    async fn serve(&self, channel: String, stream: String, file: &str, recording: bool) -> Result<Response> {
+    async fn serve(
+        &self,
+        channel: String,
+        stream: String,
+        file: &str,
+        headers: &HeaderMap,
+        recording: bool,
+    ) -> Result<Response> {
         let name =
             LiveStreamName::new(channel, stream).map_err(|error| Error::not_found("NOT_FOUND", error))?;
         match file {
@@ -84,12 +92,7 @@ impl Playback {
                 };
                 Ok(playlist_response(text, lifetime))
             }
-            media => {
-                let bytes = self.media.stream(&name).read(media).await?;
-                let bytes =
-                    bytes.ok_or_else(|| Error::not_found("MEDIA_NOT_FOUND", format!("{name}/{file}")))?;
-                Ok(media_response(bytes))
-            }
+            media => stored::media(&self.archive, &name, media, headers).await,
         }
     }
 
@@ -124,11 +127,6 @@ fn playlist_response(text: Bytes, lifetime: Lifetime) -> Response {
         Lifetime::Finished => "public, max-age=60",
     };
     respond(text, PLAYLIST, cache)
-}
-
-/// The content of a media file never changes.
-fn media_response(bytes: Bytes) -> Response {
-    respond(bytes, "video/mp4", "public, max-age=31536000, immutable")
 }
 
 fn respond(body: Bytes, content_type: &'static str, cache: &'static str) -> Response {

@@ -11,6 +11,8 @@ use crate::hub::{Hub, Link};
 pub(crate) struct Admission {
     pub(crate) keys: Keys,
     pub(crate) hub: Hub,
+    /// Whether streams are recorded whose keys do not say otherwise.
+    pub(crate) record: bool,
 }
 
 /// Why an encoder is refused.
@@ -77,8 +79,9 @@ impl Admission {
             Refusal::Unchecked
         };
         let known = self.keys.authenticate(key).await.map_err(unchecked)?;
-        let (channel, id) = known.ok_or(Refusal::BadKey)?;
-        let link = self.hub.join(&channel, &id).await.map_err(Refusal::Broadcast)?;
+        let (channel, id, record) = known.ok_or(Refusal::BadKey)?;
+        let record = record.unwrap_or(self.record);
+        let link = self.hub.join(&channel, &id, record).await.map_err(Refusal::Broadcast)?;
         // A key that was revoked while the encoder waited to be let in found nobody to send away.
         let refusal = match self.keys.is_good(&id).await {
             Ok(true) => return Ok(link),

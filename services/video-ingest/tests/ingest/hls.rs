@@ -27,9 +27,14 @@ impl Answer {
 }
 
 pub(crate) async fn get(http: SocketAddr, path: &str) -> Answer {
+    request(http, path, "").await
+}
+
+/// With more headers, each with its line's end.
+pub(crate) async fn request(http: SocketAddr, path: &str, headers: &str) -> Answer {
     let mut socket = TcpStream::connect(http).await.unwrap();
     let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {http}\r\norigin: http://elsewhere\r\nconnection: close\r\n\r\n"
+        "GET {path} HTTP/1.1\r\nhost: {http}\r\norigin: http://elsewhere\r\n{headers}connection: close\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut bytes = Vec::new();

@@ -24,3 +24,4 @@ mod reconnect;
 mod refusals;
 mod restart;
 mod stock;
+mod storage;

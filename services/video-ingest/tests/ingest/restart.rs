@@ -26,6 +26,12 @@ async fn child() {
     };
     let mut config = config(&folder);
     config.reconnect_grace = LIMIT;
+    // It may be on a small disk.
+    config.storage.quota.disk_reserve = 1 << 20;
+    let objects = folder.join("objects");
+    if objects.exists() {
+        config.storage.objects = Some(marquee_objects::Location::Folder(objects));
+    }
     let stage = Stage::start(&folder, config).await;
     println!("\nserves {} {}", stage.clients.http, stage.clients.rtmp);
     std::future::pending::<()>().await;

@@ -40,7 +40,7 @@ impl Story {
         Self::of(bus, RECORDING).await
     }
 
-    async fn next(&mut self) -> marquee_bus::Message {
+    pub(crate) async fn next(&mut self) -> marquee_bus::Message {
         while self.records.is_empty() {
             if let Polled::Records(records) = self.subscription.poll(100).await.unwrap() {
                 self.records
@@ -76,6 +76,18 @@ impl Story {
         match RecordingChanged::decode(message.value).unwrap().change.unwrap() {
             recording_changed::Change::Ready(ready) => ready.recording.unwrap(),
             recording_changed::Change::Deleted(_) => panic!("it was deleted"),
+        }
+    }
+
+    /// The next event that says that a recording is ready.
+    pub(crate) async fn expect_ready(&mut self) -> Recording {
+        loop {
+            let message = timeout(LIMIT, self.next()).await.expect("waited for a recording");
+            if let Some(recording_changed::Change::Ready(ready)) =
+                RecordingChanged::decode(message.value).unwrap().change
+            {
+                return ready.recording.unwrap();
+            }
         }
     }
 

@@ -45,6 +45,9 @@ impl Actor {
             let now = Instant::now();
             let packager = &self.config.packager;
             self.proof = Some(now + packager.keyframe_limit + packager.missing_track_wait);
+            if self.entry.is_none() {
+                self.shared.folder.record(encoder.record);
+            }
             self.meter.begin(now.duration_since(self.began));
             self.encoder = Some(encoder);
         }

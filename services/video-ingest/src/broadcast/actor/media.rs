@@ -78,6 +78,7 @@ impl Actor {
                 self.writer = Some(writer);
                 stored?;
                 self.init = Some(record);
+                self.show_recording();
             }
             Output::Segment(segment) => {
                 let (writer, stored) = self.take_writer().await?.segment(&segment).await;
@@ -86,11 +87,23 @@ impl Actor {
                 self.counts.segments.increment(1);
                 // What leaves the live playlist stays on disk: it is the recording.
                 self.playlist.push(segment.record);
+                self.show_recording();
                 self.show_playlists();
             }
             Output::Part(_) | Output::Warning(_) => {}
         }
         Ok(())
+    }
+
+    /// Whether what arrives is kept.
+    fn show_recording(&mut self) {
+        let state = self.writer.as_ref().map(Writer::state);
+        if let (Some(entry), Some(state)) = (&mut self.entry, state)
+            && entry.stream.recording != state
+        {
+            entry.stream.recording = state;
+            self.show_stream();
+        }
     }
 
     async fn take_writer(&mut self) -> Result<Writer> {
@@ -122,7 +135,7 @@ impl Actor {
                 self.packager = Packager::resume(self.config.packager.clone(), journal.state());
                 // The line that failed may be whole after all.
                 self.playlist = journal.playlist(Kind::Live {
-                    window: self.config.live_window,
+                    window: self.config.listed_window(),
                 });
                 self.init = journal.inits.last().cloned();
                 self.writer = Some(writer);
