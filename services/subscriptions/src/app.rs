@@ -11,6 +11,7 @@ mod reminders;
 mod replay;
 mod sessions;
 pub(crate) mod sweep;
+mod tickets;
 
 use std::sync::{Arc, OnceLock};
 
@@ -20,6 +21,7 @@ use marquee_proto::name::{AccountName, PlanName};
 
 pub(crate) use self::memberships::Order;
 pub(crate) use self::sessions::Tokens;
+pub(crate) use self::tickets::TicketOrder;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::plan::Plan;

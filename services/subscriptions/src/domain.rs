@@ -13,4 +13,5 @@ pub(crate) mod plan;
 pub(crate) mod reminder;
 pub(crate) mod session;
 pub(crate) mod text;
+pub(crate) mod ticket;
 pub(crate) mod version;

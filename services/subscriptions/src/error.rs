@@ -81,6 +81,9 @@ pub enum Error {
     /// Only a scheduled event can be waited for.
     #[error("{0} is not scheduled (any more)")]
     EventNotScheduled(EventName),
+    /// There is nothing to buy.
+    #[error("there are no tickets for {0}: it is not pay per view, or over")]
+    EventNotForSale(EventName),
     /// The account has as many reminders of the event as are allowed.
     #[error("there are {max} reminders of this event, more are not allowed")]
     TooManyReminders {
@@ -197,6 +200,7 @@ impl ErrorExt for Error {
             | Self::MembershipExpired(_)
             | Self::PaymentDeclined { .. }
             | Self::EventNotScheduled(_)
+            | Self::EventNotForSale(_)
             | Self::Config(_)
             | Self::Unusable(_) => ErrorKind::FailedPrecondition,
             Self::PaymentUnavailable | Self::PeerUnavailable { .. } | Self::StoreUnavailable(_) => {
@@ -235,6 +239,7 @@ impl ErrorExt for Error {
             Self::PaymentDeclined { .. } => "PAYMENT_DECLINED",
             Self::PaymentUnavailable => "PAYMENT_PROVIDER_UNAVAILABLE",
             Self::EventNotScheduled(_) => "EVENT_NOT_SCHEDULED",
+            Self::EventNotForSale(_) => "EVENT_NOT_FOR_SALE",
             Self::TooManyReminders { .. } => "TOO_MANY_REMINDERS",
             Self::PeerUnavailable { .. } => "PEER_UNAVAILABLE",
             Self::Contended => "TOO_MANY_CHANGES",
@@ -253,7 +258,7 @@ impl ErrorExt for Error {
             Self::MembershipExists { name, .. } | Self::MembershipExpired(name) => {
                 pair("name", name.to_string())
             }
-            Self::EventNotScheduled(name) => pair("name", name.to_string()),
+            Self::EventNotScheduled(name) | Self::EventNotForSale(name) => pair("name", name.to_string()),
             Self::PeerUnavailable { service, .. } => pair("service", (*service).to_owned()),
             _ => Vec::new(),
         }

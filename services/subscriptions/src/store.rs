@@ -18,7 +18,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use marquee_bus::Outgoing;
 use marquee_bus::outbox::Outbox;
-use marquee_proto::name::{AccountName, FollowName, MembershipName, PlanName, ReminderName};
+use marquee_proto::name::{AccountName, EventName, FollowName, MembershipName, PlanName, ReminderName};
 
 use crate::domain::account::Account;
 use crate::domain::attempts::Guesser;
@@ -30,6 +30,7 @@ use crate::domain::payment::{Intent, IntentState, Payment};
 use crate::domain::plan::Plan;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Rotation, Session, TokenDigest};
+use crate::domain::ticket::Ticket;
 use crate::domain::version::Version;
 
 /// What can go wrong with a store; no driver's error leaks.
@@ -139,6 +140,8 @@ pub(crate) enum Begun {
     Blocked(Intent),
     /// The account has a membership that is not over.
     Member(Membership),
+    /// The account has a ticket for the event.
+    Ticket(Ticket),
 }
 
 /// What the provider said to an intent, to be recorded.
@@ -151,6 +154,8 @@ pub(crate) struct Settlement {
     pub(crate) payment: Payment,
     /// The membership that was paid for.
     pub(crate) membership: Option<Membership>,
+    /// The ticket that was paid for.
+    pub(crate) ticket: Option<Ticket>,
     pub(crate) events: Vec<Outgoing>,
 }
 
@@ -248,6 +253,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Memberships that are not expired though their period is over at `now`, the longest over first.
     async fn due_memberships(&self, now: Timestamp, limit: usize) -> Result<Vec<Membership>, Error>;
     async fn payments(&self, account: &AccountName, page: Page) -> Result<Rows<Payment>, Error>;
+
+    /// The account's ticket for an event.
+    async fn ticket(&self, account: &AccountName, event: &EventName) -> Result<Option<Ticket>, Error>;
+    async fn tickets(&self, account: &AccountName, page: Page) -> Result<Rows<Ticket>, Error>;
 
     async fn create_follow(&self, follow: Follow, events: Vec<Outgoing>) -> Result<Added<Follow>, Error>;
     async fn follow(&self, name: &FollowName) -> Result<Option<Follow>, Error>;

@@ -11,6 +11,7 @@ use crate::domain::money::Money;
 use crate::domain::payment::{Payment, PaymentResult};
 use crate::domain::plan::{Period, Plan};
 use crate::domain::reminder::Reminder;
+use crate::domain::ticket::Ticket;
 
 pub(crate) fn account(account: &Account) -> v1::Account {
     let profile = &account.profile;
@@ -95,6 +96,15 @@ pub(crate) fn payment(payment: &Payment) -> v1::Payment {
         method: payment.method.clone(),
         failure_reason,
         create_time: Some(to_proto(payment.create_time)),
+    }
+}
+
+pub(crate) fn ticket(ticket: &Ticket) -> v1::Ticket {
+    v1::Ticket {
+        name: ticket.name.to_string(),
+        event: ticket.event.to_string(),
+        payment: ticket.payment.to_string(),
+        create_time: Some(to_proto(ticket.create_time)),
     }
 }
 

@@ -21,6 +21,11 @@ impl Catalogue {
 
     /// Fails unless there is such a channel.
     pub(super) async fn require_channel(&self, channel: &ChannelName) -> Result<(), Error> {
+        self.owner(channel).await.map(drop)
+    }
+
+    /// The resource name of a channel's owner.
+    pub(super) async fn owner(&self, channel: &ChannelName) -> Result<String, Error> {
         let request = GetChannelRequest {
             name: channel.to_string(),
         };
@@ -28,7 +33,7 @@ impl Catalogue {
             .get_channel(request)
             .await;
         match answer {
-            Ok(_) => Ok(()),
+            Ok(answer) => Ok(answer.into_inner().channel.unwrap_or_default().owner),
             Err(status) if status.code() == Code::NotFound => {
                 Err(Error::not_found(Resource::Channel, channel))
             }
@@ -36,22 +41,24 @@ impl Catalogue {
         }
     }
 
-    /// Fails unless there is such an event, everybody who knows its name may see it, and it is still to come.
-    pub(super) async fn require_scheduled(&self, name: &EventName) -> Result<(), Error> {
+    /// An event as it is now.
+    pub(super) async fn event(&self, name: &EventName) -> Result<Event, Error> {
         let request = GetEventRequest {
             name: name.to_string(),
         };
         let answer = EventServiceClient::new(self.peers.events())
             .get_event(request)
             .await;
-        let event = match answer {
-            Ok(answer) => answer.into_inner().event.unwrap_or_default(),
-            Err(status) if status.code() == Code::NotFound => {
-                return Err(Error::not_found(Resource::Event, name));
-            }
-            Err(status) => return Err(failed(status)),
-        };
-        judge(&event, name)
+        match answer {
+            Ok(answer) => Ok(answer.into_inner().event.unwrap_or_default()),
+            Err(status) if status.code() == Code::NotFound => Err(Error::not_found(Resource::Event, name)),
+            Err(status) => Err(failed(status)),
+        }
+    }
+
+    /// Fails unless there is such an event, everybody who knows its name may see it, and it is still to come.
+    pub(super) async fn require_scheduled(&self, name: &EventName) -> Result<(), Error> {
+        judge(&self.event(name).await?, name)
     }
 }
 

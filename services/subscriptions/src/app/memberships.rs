@@ -7,16 +7,20 @@
 //! ```
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use marquee_error::invalid;
-use marquee_proto::name::{MembershipName, PaymentName, PlanName, new_id};
-use marquee_proto::subscriptions::v1::{CreateMembershipRequest, CreateMembershipResponse};
+use marquee_proto::name::{MembershipName, PaymentName, PlanName, TicketName, new_id};
+use marquee_proto::subscriptions::v1::{
+    CreateMembershipRequest, CreateMembershipResponse, CreateTicketResponse,
+};
 use prost::Message as _;
 
 use super::replay::fingerprint;
 use super::{App, Owner};
 use crate::domain::membership::{Cancellation, Membership};
 use crate::domain::page::{Page, Rows};
-use crate::domain::payment::{Intent, IntentState, Payment, PaymentResult};
+use crate::domain::payment::{Intent, IntentState, Payment, PaymentResult, Purchase};
+use crate::domain::ticket::Ticket;
 use crate::error::{Error, Resource};
 use crate::payment::{Charge, Outcome, PATIENCE, PaymentError};
 use crate::store::{self, Begun, Settlement};
@@ -49,20 +53,20 @@ impl App {
                 payment_token: order.payment_token.clone(),
                 ..CreateMembershipRequest::default()
             }),
-            plan: plan.name,
+            purchase: Purchase::Plan(plan.name),
             amount: plan.price,
             state: IntentState::Pending,
             create_time: self.clock.now(),
         };
         for _ in 0..TRIES {
             match self.store.begin_payment(intent.clone()).await? {
-                Begun::New(intent) => return self.charge(intent, order.payment_token).await,
+                Begun::New(intent) => return answer(self.charge(intent, order.payment_token).await?),
                 Begun::Existing(existing) if existing.fingerprint != intent.fingerprint => {
                     return Err(Error::RequestIdReused);
                 }
                 Begun::Existing(existing) => {
                     return match existing.state {
-                        IntentState::Pending => self.charge(existing, order.payment_token).await,
+                        IntentState::Pending => answer(self.charge(existing, order.payment_token).await?),
                         settled => answer(settled),
                     };
                 }
@@ -79,12 +83,19 @@ impl App {
                         });
                     }
                 }
+                Begun::Ticket(ticket) => {
+                    return Err(Error::internal(
+                        "a ticket instead of a membership",
+                        ticket.name.to_string(),
+                    ));
+                }
             }
         }
         Err(Error::Contended)
     }
 
-    async fn charge(&self, intent: Intent, token: String) -> Result<CreateMembershipResponse, Error> {
+    /// Charges, and says how far the intent has come then.
+    pub(super) async fn charge(&self, intent: Intent, token: String) -> Result<IntentState, Error> {
         let charge = Charge {
             idempotency_key: intent.id.clone(),
             amount: intent.amount,
@@ -94,7 +105,7 @@ impl App {
             .await
             .unwrap_or_else(|late| Err(PaymentError::Unavailable(late.into())));
         match outcome {
-            Ok(outcome) => answer(self.record(intent, outcome).await?.state),
+            Ok(outcome) => Ok(self.record(intent, outcome).await?.state),
             Err(PaymentError::UnknownToken) => {
                 self.store.discard_payment(&intent.id).await?;
                 Err(invalid("payment_token", "is not known to the payment provider").into())
@@ -138,27 +149,9 @@ impl App {
         };
         let settlement = match outcome {
             Outcome::Succeeded { method, reference } => {
-                let plan = self.plan(&intent.plan).await?;
-                let name = MembershipName {
-                    account: account.clone(),
-                    membership: new_id(),
-                };
-                let membership = Membership::start(name, &plan, now);
                 let result = PaymentResult::Succeeded { reference };
-                let payment = payment(Some(membership.name.clone()), result, method);
-                let answer = CreateMembershipResponse {
-                    membership: Some(wire::membership(&membership)),
-                    payment: Some(wire::payment(&payment)),
-                };
-                Settlement {
-                    intent: intent.id.clone(),
-                    state: IntentState::Succeeded {
-                        answer: Bytes::from(answer.encode_to_vec()),
-                    },
-                    events: vec![publish::membership(&membership), publish::payment(&payment)],
-                    payment,
-                    membership: Some(membership),
-                }
+                self.settlement(&intent, |membership| payment(membership, result, method), now)
+                    .await?
             }
             Outcome::Declined { method, reason } => {
                 let result = PaymentResult::Failed {
@@ -171,10 +164,72 @@ impl App {
                     events: vec![publish::payment(&payment)],
                     payment,
                     membership: None,
+                    ticket: None,
                 }
             }
         };
         Ok(self.store.settle_payment(settlement).await?)
+    }
+
+    /// What a charge that went well bought.
+    async fn settlement(
+        &self,
+        intent: &Intent,
+        payment: impl FnOnce(Option<MembershipName>) -> Payment,
+        now: Timestamp,
+    ) -> Result<Settlement, Error> {
+        let account = intent.account.account.clone();
+        match &intent.purchase {
+            Purchase::Plan(plan) => {
+                let plan = self.plan(plan).await?;
+                let name = MembershipName {
+                    account,
+                    membership: new_id(),
+                };
+                let membership = Membership::start(name, &plan, now);
+                let payment = payment(Some(membership.name.clone()));
+                let answer = CreateMembershipResponse {
+                    membership: Some(wire::membership(&membership)),
+                    payment: Some(wire::payment(&payment)),
+                };
+                Ok(Settlement {
+                    intent: intent.id.clone(),
+                    state: IntentState::Succeeded {
+                        answer: Bytes::from(answer.encode_to_vec()),
+                    },
+                    events: vec![publish::membership(&membership), publish::payment(&payment)],
+                    payment,
+                    membership: Some(membership),
+                    ticket: None,
+                })
+            }
+            Purchase::Ticket(event) => {
+                let payment = payment(None);
+                let ticket = Ticket {
+                    name: TicketName {
+                        account,
+                        ticket: new_id(),
+                    },
+                    event: event.clone(),
+                    payment: payment.name.clone(),
+                    create_time: now,
+                };
+                let answer = CreateTicketResponse {
+                    ticket: Some(wire::ticket(&ticket)),
+                    payment: Some(wire::payment(&payment)),
+                };
+                Ok(Settlement {
+                    intent: intent.id.clone(),
+                    state: IntentState::Succeeded {
+                        answer: Bytes::from(answer.encode_to_vec()),
+                    },
+                    events: vec![publish::payment(&payment)],
+                    payment,
+                    membership: None,
+                    ticket: Some(ticket),
+                })
+            }
+        }
     }
 
     /// One membership.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use marquee_proto::name::{AccountName, MembershipName, PaymentName, PlanName};
+use marquee_proto::name::{AccountName, EventName, MembershipName, PaymentName, PlanName};
 
 use super::money::Money;
 
@@ -45,11 +45,39 @@ pub(crate) struct Intent {
     pub(crate) request_id: String,
     /// Digest of what was asked for, to tell a replay from another request under the same id.
     pub(crate) fingerprint: [u8; 32],
-    pub(crate) plan: PlanName,
-    /// The price when it was asked for: a plan that gets dearer meanwhile is charged at the price that was seen.
+    pub(crate) purchase: Purchase,
+    /// The price when it was asked for: what gets dearer meanwhile is charged at the price that was seen.
     pub(crate) amount: Money,
     pub(crate) state: IntentState,
     pub(crate) create_time: Timestamp,
+}
+
+/// What is bought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purchase {
+    /// A membership in a plan.
+    Plan(PlanName),
+    /// A ticket for an event.
+    Ticket(EventName),
+}
+
+impl Purchase {
+    /// As it is stored: a plan's id, or an event's resource name, which no id can be.
+    pub(crate) fn column(&self) -> String {
+        match self {
+            Self::Plan(plan) => plan.plan.clone(),
+            Self::Ticket(event) => event.to_string(),
+        }
+    }
+
+    /// What [`column`](Self::column) wrote.
+    pub(crate) fn parse(column: &str) -> Option<Self> {
+        if column.contains('/') {
+            column.parse().ok().map(Self::Ticket)
+        } else {
+            PlanName::new(column).ok().map(Self::Plan)
+        }
+    }
 }
 
 /// How far an intent has come.

@@ -25,6 +25,7 @@ mod row;
 mod sessions;
 #[cfg(test)]
 mod tests;
+mod tickets;
 mod transaction;
 
 use std::sync::Arc;
@@ -33,7 +34,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use marquee_bus::Outgoing;
 use marquee_bus::outbox::Outbox;
-use marquee_proto::name::{AccountName, FollowName, MembershipName, PlanName, ReminderName};
+use marquee_proto::name::{AccountName, EventName, FollowName, MembershipName, PlanName, ReminderName};
 use sqlx::Executor as _;
 
 use self::connections::Connections;
@@ -54,6 +55,7 @@ use crate::domain::payment::{Intent, Payment};
 use crate::domain::plan::Plan;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Rotation, Session, TokenDigest};
+use crate::domain::ticket::Ticket;
 use crate::domain::version::Version;
 
 pub use self::connections::Settings;
@@ -102,7 +104,7 @@ impl Postgres {
     pub(crate) fn new(settings: &Settings, limit: LoginLimit) -> Result<Self, Error> {
         let connections = Arc::new(Connections::new(settings).map_err(Error::Unusable)?);
         Ok(Self {
-            outbox: Arc::new(PostgresOutbox::new(Arc::clone(&connections))),
+            outbox: Arc::new(outbox::open(Arc::clone(&connections))),
             connections,
             limit,
         })
@@ -290,6 +292,9 @@ impl Store for Postgres {
                     billing::insert_membership(tx, membership).await?;
                 }
                 billing::insert_payment(tx, &settlement.payment).await?;
+                if let Some(ticket) = &settlement.ticket {
+                    tickets::insert(tx, ticket).await?;
+                }
                 outbox::add(tx, &settlement.events).await?;
             }
             let intent = intents::get(tx, &settlement.intent).await?;
@@ -357,6 +362,18 @@ impl Store for Postgres {
             operation("payments", "payments"),
             |connection| { billing::payments(connection, account, &page).await }
         )
+    }
+
+    async fn ticket(&self, account: &AccountName, event: &EventName) -> Result<Option<Ticket>, Error> {
+        read!(self.connections, operation("ticket", "tickets"), |connection| {
+            tickets::of_event(connection, account, event).await
+        })
+    }
+
+    async fn tickets(&self, account: &AccountName, page: Page) -> Result<Rows<Ticket>, Error> {
+        read!(self.connections, operation("tickets", "tickets"), |connection| {
+            tickets::list(connection, account, &page).await
+        })
     }
 
     async fn create_follow(&self, follow: Follow, events: Vec<Outgoing>) -> Result<Added<Follow>, Error> {

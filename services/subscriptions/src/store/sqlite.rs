@@ -9,6 +9,7 @@ mod keys;
 mod reminders;
 mod row;
 mod sessions;
+mod tickets;
 
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
@@ -20,7 +21,7 @@ use jiff::Timestamp;
 use marquee_bus::Outgoing;
 use marquee_bus::outbox::Outbox;
 use marquee_bus::outbox::sqlite::{MIGRATION as OUTBOX, SqliteOutbox, insert};
-use marquee_proto::name::{AccountName, FollowName, MembershipName, PlanName, ReminderName};
+use marquee_proto::name::{AccountName, EventName, FollowName, MembershipName, PlanName, ReminderName};
 use marquee_sqlite::Database;
 use parking_lot::Mutex;
 use rusqlite::{Connection, Transaction};
@@ -40,12 +41,14 @@ use crate::domain::payment::{Intent, Payment};
 use crate::domain::plan::Plan;
 use crate::domain::reminder::Reminder;
 use crate::domain::session::{Rotation, Session, TokenDigest};
+use crate::domain::ticket::Ticket;
 use crate::domain::version::Version;
 
 const MIGRATIONS: &[&str] = &[
     OUTBOX,
     include_str!("../../migrations/sqlite/0001_subscriptions.sql"),
     include_str!("../../migrations/sqlite/0002_test_provider.sql"),
+    include_str!("../../migrations/sqlite/0003_tickets.sql"),
 ];
 
 /// The store in one SQLite file, which its owner alone may read: it holds password hashes and the signing key.
@@ -298,6 +301,9 @@ impl Store for Sqlite {
                     billing::insert_membership(tx, membership)?;
                 }
                 billing::insert_payment(tx, &settlement.payment)?;
+                if let Some(ticket) = &settlement.ticket {
+                    tickets::insert(tx, ticket)?;
+                }
                 publish(tx, &settlement.events)?;
             }
             intents::get(tx, &settlement.intent)?.ok_or(Error::NotFound)
@@ -355,6 +361,18 @@ impl Store for Sqlite {
     async fn payments(&self, account: &AccountName, page: Page) -> Result<Rows<Payment>, Error> {
         self.read("payments", "payments", |connection| {
             billing::payments(connection, account, &page)
+        })
+    }
+
+    async fn ticket(&self, account: &AccountName, event: &EventName) -> Result<Option<Ticket>, Error> {
+        self.read("ticket", "tickets", |connection| {
+            tickets::of_event(connection, account, event)
+        })
+    }
+
+    async fn tickets(&self, account: &AccountName, page: Page) -> Result<Rows<Ticket>, Error> {
+        self.read("tickets", "tickets", |connection| {
+            tickets::list(connection, account, &page)
         })
     }
 
@@ -442,58 +460,4 @@ impl Store for Sqlite {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::suite::{Backend, LOGIN_LIMIT, store_suite};
-
-    struct File(tempfile::TempDir);
-
-    impl Backend for File {
-        type Store = Sqlite;
-
-        async fn new() -> Self {
-            Self(tempfile::tempdir().unwrap())
-        }
-
-        async fn open(&self) -> Arc<Sqlite> {
-            Self::open_place(self.0.path().to_str().unwrap()).await
-        }
-
-        fn place(&self) -> String {
-            self.0.path().to_str().unwrap().to_owned()
-        }
-
-        async fn open_place(place: &str) -> Arc<Sqlite> {
-            Arc::new(open(Path::new(place)))
-        }
-    }
-
-    fn open(folder: &Path) -> Sqlite {
-        Sqlite::open(folder, LOGIN_LIMIT).unwrap()
-    }
-
-    store_suite!(File);
-
-    #[test]
-    fn nobody_but_the_owner_can_read_the_file_and_its_journal() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(folder.path());
-        for name in ["subscriptions.db", "subscriptions.db-wal"] {
-            let mode = fs::metadata(folder.path().join(name))
-                .unwrap()
-                .permissions()
-                .mode();
-            assert_eq!(mode & 0o777, 0o600, "{name}");
-        }
-        drop(store);
-    }
-
-    #[test]
-    fn a_folder_that_is_a_file_is_named_in_the_error() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("taken");
-        fs::write(&path, "").unwrap();
-        let error = Sqlite::open(&path, LOGIN_LIMIT).err().unwrap().to_string();
-        assert!(error.contains("taken"), "{error}");
-    }
-}
+mod tests;

@@ -28,7 +28,7 @@ use crate::domain::account::{DisplayName, Profile, ProfileChange, Role};
 use crate::domain::attempts::LoginLimit;
 use crate::domain::membership::State;
 use crate::domain::page::Cursor;
-use crate::domain::payment::PaymentResult;
+use crate::domain::payment::{PaymentResult, Purchase};
 use crate::domain::plan;
 use crate::domain::reminder::LeadTime;
 use crate::domain::session::RefreshToken;
@@ -84,6 +84,7 @@ macro_rules! store_suite {
             what_was_discarded_cannot_be_settled,
             a_declined_payment_makes_room_for_the_next,
             who_has_a_membership_cannot_begin_to_pay_for_another,
+            an_account_has_one_ticket_for_an_event,
             memberships_are_due_when_their_period_is_over,
             pages_are_stable_while_rows_are_added,
             rows_of_one_moment_are_paged_without_loss,
@@ -210,7 +211,7 @@ fn intent(account: &Account, request_id: &str) -> Intent {
         account: account.name.clone(),
         request_id: request_id.to_owned(),
         fingerprint: [1; 32],
-        plan: plan.name,
+        purchase: Purchase::Plan(plan.name),
         amount: plan.price,
         state: IntentState::Pending,
         create_time: at(0),
@@ -246,6 +247,7 @@ fn success(intent: &Intent, start: Timestamp) -> Settlement {
         events: vec![publish::membership(&membership), publish::payment(&payment)],
         payment,
         membership: Some(membership),
+        ticket: None,
     }
 }
 
@@ -267,6 +269,7 @@ fn failure(intent: &Intent) -> Settlement {
         events: vec![publish::payment(&payment)],
         payment,
         membership: None,
+        ticket: None,
     }
 }
 

@@ -14,6 +14,7 @@ use marquee_proto::events::v1::{
     ListEventsResponse, UpdateChannelRequest, UpdateChannelResponse, UpdateEventRequest, UpdateEventResponse,
     Visibility, WatchEventRequest, WatchEventResponse,
 };
+use marquee_proto::subscriptions::v1::Money;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -77,6 +78,24 @@ impl EventsPeer {
             ..Event::default()
         };
         self.catalogue.lock().events.insert(name.to_owned(), event);
+    }
+
+    /// What a ticket for an event costs.
+    pub(crate) fn price(&self, name: &str, minor_units: i64, currency: &str) {
+        let price = Money {
+            currency: currency.to_owned(),
+            minor_units,
+        };
+        if let Some(event) = self.catalogue.lock().events.get_mut(name) {
+            event.price = Some(price);
+        }
+    }
+
+    /// Whose channel it is.
+    pub(crate) fn own(&self, channel: &str, account: &str) {
+        if let Some(channel) = self.catalogue.lock().channels.get_mut(channel) {
+            account.clone_into(&mut channel.owner);
+        }
     }
 
     /// Tokens that the callers showed.

@@ -12,12 +12,14 @@ use marquee_bus::{EventBus, Polled, Subscription};
 use marquee_client::{PeerArgs, Peers, RemoteKeys, ServiceTokens, channel};
 use marquee_config::Secret;
 use marquee_proto::subscriptions::v1::account_service_client::AccountServiceClient;
+use marquee_proto::subscriptions::v1::entitlement_service_client::EntitlementServiceClient;
 use marquee_proto::subscriptions::v1::follow_service_client::FollowServiceClient;
 use marquee_proto::subscriptions::v1::membership_service_client::MembershipServiceClient;
 use marquee_proto::subscriptions::v1::payment_service_client::PaymentServiceClient;
 use marquee_proto::subscriptions::v1::plan_service_client::PlanServiceClient;
 use marquee_proto::subscriptions::v1::reminder_service_client::ReminderServiceClient;
 use marquee_proto::subscriptions::v1::session_service_client::SessionServiceClient;
+use marquee_proto::subscriptions::v1::ticket_service_client::TicketServiceClient;
 use marquee_proto::subscriptions::v1::{
     Account, CreateAccountRequest, IssueServiceTokenRequest, LoginRequest, RefreshRequest, Tokens,
 };
@@ -182,6 +184,8 @@ impl Fixture {
         payments: PaymentServiceClient,
         follows: FollowServiceClient,
         reminders: ReminderServiceClient,
+        entitlements: EntitlementServiceClient,
+        tickets: TicketServiceClient,
     }
 
     /// Registers `{id}@example.org` and signs in.

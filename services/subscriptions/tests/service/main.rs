@@ -18,3 +18,4 @@ mod place;
 mod postgres;
 mod reminders;
 mod sessions;
+mod tickets;

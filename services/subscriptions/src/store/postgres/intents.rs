@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use marquee_proto::name::PlanName;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{Row as _, query};
 
 use super::billing::current_membership;
 use super::row::{account, bytes, limit, malformed, micros, money, text, time};
-use crate::domain::payment::{Intent, IntentState};
+use super::tickets;
+use crate::domain::payment::{Intent, IntentState, Purchase};
 use crate::store::Begun;
 
 pub(super) async fn begin(connection: &mut PgConnection, intent: &Intent) -> Result<Begun, sqlx::Error> {
@@ -24,8 +24,17 @@ pub(super) async fn begin(connection: &mut PgConnection, intent: &Intent) -> Res
     if let Some(existing) = existing {
         return read(&existing).map(Begun::Existing);
     }
-    if let Some(membership) = current_membership(connection, &intent.account).await? {
-        return Ok(Begun::Member(membership));
+    match &intent.purchase {
+        Purchase::Plan(_) => {
+            if let Some(membership) = current_membership(connection, &intent.account).await? {
+                return Ok(Begun::Member(membership));
+            }
+        }
+        Purchase::Ticket(event) => {
+            if let Some(ticket) = tickets::of_event(connection, &intent.account, event).await? {
+                return Ok(Begun::Ticket(ticket));
+            }
+        }
     }
     let pending = query(
         "SELECT id, account, request_id, fingerprint, plan, minor_units, currency, state, answer, failure_reason,
@@ -47,7 +56,7 @@ pub(super) async fn begin(connection: &mut PgConnection, intent: &Intent) -> Res
     .bind(&intent.account.account)
     .bind(&intent.request_id)
     .bind(intent.fingerprint.as_slice())
-    .bind(&intent.plan.plan)
+    .bind(intent.purchase.column())
     .bind(intent.amount.minor_units())
     .bind(intent.amount.currency().code())
     .bind(micros(intent.create_time))
@@ -123,7 +132,7 @@ fn read(row: &PgRow) -> Result<Intent, sqlx::Error> {
         account: account(row)?,
         request_id: text(row, "request_id")?,
         fingerprint: bytes(row, "fingerprint")?,
-        plan: PlanName::new(text(row, "plan")?).map_err(|_| malformed("plan"))?,
+        purchase: Purchase::parse(&text(row, "plan")?).ok_or_else(|| malformed("plan"))?,
         amount: money(row)?,
         state: match text(row, "state")?.as_str() {
             "pending" => IntentState::Pending,

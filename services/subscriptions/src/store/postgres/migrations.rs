@@ -19,6 +19,7 @@ use super::error::Trouble;
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/postgres/0001_subscriptions.sql"),
     include_str!("../../../migrations/postgres/0002_test_provider.sql"),
+    include_str!("../../../migrations/postgres/0003_tickets.sql"),
 ];
 
 /// How often a run is begun again.

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use marquee_proto::name::PlanName;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::billing::current_membership;
 use super::row::{account, bytes, collect, limit, malformed, micros, money, time};
-use crate::domain::payment::{Intent, IntentState};
+use super::tickets;
+use crate::domain::payment::{Intent, IntentState, Purchase};
 use crate::store::Begun;
 
 pub(super) fn begin(connection: &Connection, intent: Intent) -> rusqlite::Result<Begun> {
@@ -18,8 +18,17 @@ pub(super) fn begin(connection: &Connection, intent: Intent) -> rusqlite::Result
     if let Some(existing) = existing {
         return Ok(Begun::Existing(existing));
     }
-    if let Some(membership) = current_membership(connection, &intent.account)? {
-        return Ok(Begun::Member(membership));
+    match &intent.purchase {
+        Purchase::Plan(_) => {
+            if let Some(membership) = current_membership(connection, &intent.account)? {
+                return Ok(Begun::Member(membership));
+            }
+        }
+        Purchase::Ticket(event) => {
+            if let Some(ticket) = tickets::of_event(connection, &intent.account, event)? {
+                return Ok(Begun::Ticket(ticket));
+            }
+        }
     }
     let pending = connection
         .prepare_cached("SELECT * FROM payment_intents WHERE account = ?1 AND state = 'pending'")?
@@ -39,7 +48,7 @@ pub(super) fn begin(connection: &Connection, intent: Intent) -> rusqlite::Result
             intent.account.account,
             intent.request_id,
             intent.fingerprint.as_slice(),
-            intent.plan.plan,
+            intent.purchase.column(),
             intent.amount.minor_units(),
             intent.amount.currency().code(),
             micros(intent.create_time),
@@ -93,7 +102,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Intent> {
         account: account(row)?,
         request_id: row.get("request_id")?,
         fingerprint: bytes(row, "fingerprint")?,
-        plan: PlanName::new(row.get::<_, String>("plan")?).map_err(|_| malformed("plan"))?,
+        purchase: Purchase::parse(&row.get::<_, String>("plan")?).ok_or_else(|| malformed("plan"))?,
         amount: money(row)?,
         state: match state.as_str() {
             "pending" => IntentState::Pending,

@@ -2,7 +2,10 @@
 
 use jiff::ToSpan as _;
 
+use marquee_proto::name::TicketName;
+
 use super::*;
+use crate::domain::ticket::Ticket;
 
 pub(crate) async fn plans_are_seeded_once_and_listed_cheapest_first(backend: &impl Backend) {
     let store = backend.open().await;
@@ -150,4 +153,48 @@ pub(crate) async fn memberships_are_due_when_their_period_is_over(backend: &impl
         .await
         .unwrap();
     assert_eq!(store.due_memberships(late.period_end, 10).await.unwrap(), [late]);
+}
+
+pub(crate) async fn an_account_has_one_ticket_for_an_event(backend: &impl Backend) {
+    let store = backend.open().await;
+    let ada = registered(&*store, "ada").await;
+    // A membership is no obstacle.
+    joined(&*store, &ada, at(0)).await;
+    let event = EventName::new("c", "e").unwrap();
+    let wanted = |request_id: &str| Intent {
+        purchase: Purchase::Ticket(event.clone()),
+        ..intent(&ada, request_id)
+    };
+    let Begun::New(begun) = store.begin_payment(wanted("t1")).await.unwrap() else {
+        panic!("nothing stands against it")
+    };
+    let Begun::Existing(again) = store.begin_payment(wanted("t1")).await.unwrap() else {
+        panic!("the same request is found again")
+    };
+    assert_eq!(again, begun);
+    let paid = success(&begun, at(1));
+    let ticket = Ticket {
+        name: TicketName::new(&ada.name.account, new_id()).unwrap(),
+        event: event.clone(),
+        payment: paid.payment.name.clone(),
+        create_time: at(1),
+    };
+    let settlement = Settlement {
+        membership: None,
+        ticket: Some(ticket.clone()),
+        ..paid
+    };
+    store.settle_payment(settlement).await.unwrap();
+    assert_eq!(
+        store.ticket(&ada.name, &event).await.unwrap().as_ref(),
+        Some(&ticket)
+    );
+    assert_eq!(
+        store.begin_payment(wanted("t2")).await.unwrap(),
+        Begun::Ticket(ticket.clone())
+    );
+    let rows = store.tickets(&ada.name, page(10, None)).await.unwrap().rows;
+    assert_eq!(rows, [ticket]);
+    let other = EventName::new("c", "other").unwrap();
+    assert_eq!(store.ticket(&ada.name, &other).await.unwrap(), None);
 }
