@@ -1,22 +1,29 @@
-//! `marquee publish`: an FLV file, in real time, over RTMP.
+//! `marquee publish`: an FLV file, in real time, over RTMP or RTMPS.
+
+mod publisher;
+mod tls;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use marquee_rtmp::Url;
 use marquee_rtmp::flv::{Reader, Tag, TagKind};
 use marquee_rtmp::media::{Audio, AudioBody, Video, VideoBody};
-use marquee_rtmp::{ClientSession, Limits, Url, client};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
+
+use publisher::Publisher;
+use tls::Trust;
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The file: H.264 and AAC in FLV
+    /// The file: FLV with H.264, H.265, AV1 or VP9, and AAC or Opus
     file: PathBuf,
-    /// Where to: rtmp://host[:port]/live/<stream key>
+    /// Where to: rtmp://host[:port]/live/<stream key>, or rtmps:// for TLS
     url: Url,
+    /// Certificates that an rtmps:// server may be signed with, a PEM file; without it, those that browsers trust
+    #[arg(long, value_name = "FILE")]
+    certificates: Option<PathBuf>,
     /// Start again at the end of the file, until interrupted
     #[arg(long)]
     r#loop: bool,
@@ -24,16 +31,22 @@ pub(crate) struct Args {
 
 /// Longest tag that is read from a file, bytes.
 const MAX_TAG: usize = 16 << 20;
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long another connection is tried for when the server asked for one.
+const RECONNECT_WITHIN: Duration = Duration::from_secs(30);
+const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
 /// Between the last frame of one round and the first of the next, milliseconds.
 const LOOP_STEP: u32 = 33;
 
 pub(crate) async fn run(args: Args) -> Result<()> {
     let tags = read(&args.file)?;
-    if args.url.tls {
-        bail!("rtmps is not offered yet; publish to rtmp://");
-    }
-    let mut publisher = Publisher::connect(&args.url).await?;
+    let trust = Trust::of(args.certificates.as_deref())?;
+    let publisher = Publisher::connect(&args.url, &trust).await?;
+    let mut broadcast = Broadcast {
+        publisher,
+        trust,
+        headers: tags.iter().filter(|tag| is_header(tag)).cloned().collect(),
+        target: None,
+    };
     let length = tags.last().map_or(0, |tag| tag.timestamp) + LOOP_STEP;
     eprintln!(
         "publishing {} ({:.1} s{})",
@@ -56,15 +69,84 @@ pub(crate) async fn run(args: Args) -> Result<()> {
             let due = began
                 + Duration::from_millis(u64::from(round) * u64::from(length) + u64::from(tag.timestamp));
             tokio::select! {
-                waited = publisher.wait_until(due) => waited?,
-                _ = &mut interrupted => return publisher.finish().await,
+                waited = broadcast.wait_until(due) => waited?,
+                _ = &mut interrupted => return broadcast.finish().await,
             }
-            publisher.send(tag, offset.wrapping_add(tag.timestamp)).await?;
+            broadcast.send(tag, offset.wrapping_add(tag.timestamp)).await?;
         }
         round += 1;
         if !args.r#loop {
-            return publisher.finish().await;
+            return broadcast.finish().await;
         }
+    }
+}
+
+/// A publish that goes on elsewhere when the server asks for that.
+struct Broadcast {
+    publisher: Publisher,
+    trust: Trust,
+    /// Metadata and sequence headers, for another connection.
+    headers: Vec<Tag>,
+    /// Where to go on.
+    target: Option<Url>,
+}
+
+impl Broadcast {
+    async fn wait_until(&mut self, due: Instant) -> Result<()> {
+        let waited = self.publisher.wait_until(due).await;
+        self.heard(waited)
+    }
+
+    /// Sends a frame; a keyframe on the new connection, if there is to be one (E-RTMP "Reconnect Request").
+    async fn send(&mut self, tag: &Tag, timestamp: u32) -> Result<()> {
+        if let Some(target) = self.target.take_if(|_| is_boundary(tag, &self.headers)) {
+            let next = self.connect(&target).await?;
+            let before = std::mem::replace(&mut self.publisher, next);
+            // The server may have gone already.
+            let _ = before.finish().await;
+            for header in &self.headers {
+                self.publisher.send(header, timestamp).await?;
+            }
+        }
+        let sent = self.publisher.send(tag, timestamp).await;
+        self.heard(sent)
+    }
+
+    /// What a server says or does after it asked us to go on elsewhere ends nothing.
+    fn heard(&mut self, result: Result<()>) -> Result<()> {
+        if let Some(target) = self.publisher.asked_to_go_to() {
+            eprintln!("the server asks for another connection; going on there at the next keyframe");
+            self.target = Some(target);
+        }
+        match result {
+            Err(_) if self.target.is_some() => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn finish(self) -> Result<()> {
+        self.publisher.finish().await?;
+        eprintln!("done");
+        Ok(())
+    }
+
+    async fn connect(&self, target: &Url) -> Result<Publisher> {
+        let until = Instant::now() + RECONNECT_WITHIN;
+        loop {
+            match Publisher::connect(target, &self.trust).await {
+                Err(_) if Instant::now() < until => sleep(RECONNECT_PAUSE).await,
+                connected => return connected,
+            }
+        }
+    }
+}
+
+/// Where a stream can go on: at a keyframe, or anywhere if there are no pictures.
+fn is_boundary(tag: &Tag, headers: &[Tag]) -> bool {
+    match tag.kind {
+        TagKind::Video => Video::parse(&tag.payload).is_ok_and(|video| video.is_keyframe()),
+        TagKind::Audio => !headers.iter().any(|header| header.kind == TagKind::Video),
+        TagKind::Script => false,
     }
 }
 
@@ -103,110 +185,5 @@ fn is_header(tag: &Tag) -> bool {
         TagKind::Audio => {
             Audio::parse(&tag.payload).is_ok_and(|audio| !matches!(audio.body, AudioBody::CodedFrames { .. }))
         }
-    }
-}
-
-/// A connection that publishes.
-struct Publisher {
-    socket: TcpStream,
-    session: ClientSession,
-    began: Instant,
-    buffer: Vec<u8>,
-}
-
-impl Publisher {
-    async fn connect(url: &Url) -> Result<Self> {
-        let connect = TcpStream::connect((url.host.as_str(), url.port));
-        let address = format!("{}:{}", url.host, url.port);
-        let socket = tokio::time::timeout(CONNECT_TIMEOUT, connect)
-            .await
-            .with_context(|| format!("{address} does not answer within {CONNECT_TIMEOUT:?}"))?
-            .with_context(|| format!("cannot connect to {address}"))?;
-        socket.set_nodelay(true)?;
-        let session = ClientSession::publish(url, Limits::default(), Duration::ZERO);
-        let mut publisher = Self {
-            socket,
-            session,
-            began: Instant::now(),
-            buffer: vec![0; 16 << 10],
-        };
-        while !publisher.session.is_active() {
-            publisher.flush().await?;
-            publisher.read().await?;
-        }
-        publisher.flush().await?;
-        Ok(publisher)
-    }
-
-    /// Waits for the moment of a frame, and meanwhile for what the server has to say.
-    async fn wait_until(&mut self, due: Instant) -> Result<()> {
-        loop {
-            self.flush().await?;
-            tokio::select! {
-                biased;
-                () = sleep_until(due) => return Ok(()),
-                read = self.socket.read(&mut self.buffer) => {
-                    let length = read.context("the connection broke")?;
-                    self.take(length)?;
-                }
-            }
-        }
-    }
-
-    async fn send(&mut self, tag: &Tag, timestamp: u32) -> Result<()> {
-        match tag.kind {
-            TagKind::Audio => self.session.send_audio(timestamp, &tag.payload)?,
-            TagKind::Video => self.session.send_video(timestamp, &tag.payload)?,
-            TagKind::Script => self.session.send_data(timestamp, &tag.payload)?,
-        }
-        self.flush().await
-    }
-
-    async fn finish(mut self) -> Result<()> {
-        self.session.finish()?;
-        self.flush().await?;
-        self.socket.shutdown().await?;
-        eprintln!("done");
-        Ok(())
-    }
-
-    async fn read(&mut self) -> Result<()> {
-        let deadline = self
-            .session
-            .deadline()
-            .map_or(self.began + CONNECT_TIMEOUT, |at| self.began + at);
-        tokio::select! {
-            read = self.socket.read(&mut self.buffer) => {
-                let length = read.context("the connection broke")?;
-                self.take(length)
-            }
-            () = sleep_until(deadline) => Ok(self.session.tick(self.began.elapsed())?),
-        }
-    }
-
-    fn take(&mut self, length: usize) -> Result<()> {
-        if length == 0 {
-            self.session.end_of_input()?;
-            bail!("the server closed the connection");
-        }
-        let mut data = &self.buffer[..length];
-        while let Some(event) = self.session.input(&mut data, self.began.elapsed())? {
-            if let client::Event::Rejected { code, description } = event {
-                bail!("the server refuses: {description} ({code})");
-            }
-        }
-        Ok(())
-    }
-
-    async fn flush(&mut self) -> Result<()> {
-        while !self.session.output().is_empty() {
-            let written = self
-                .socket
-                .write(self.session.output())
-                .await
-                .context("the connection broke")?;
-            self.session.advance_output(written);
-        }
-        Ok(())
     }
 }

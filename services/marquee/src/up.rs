@@ -33,6 +33,8 @@ pub(crate) struct Args {
     /// Address that encoders publish to; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1935")]
     rtmp_listen: SocketAddr,
+    #[command(flatten)]
+    rtmps: marquee_video_ingest::RtmpsArgs,
     /// How encoders reach this process, for example rtmp://live.example.org; without it, the address listened on
     #[arg(long, value_name = "URL", default_value = "")]
     public_rtmp_url: String,
@@ -145,6 +147,7 @@ async fn build(args: &Args, address: SocketAddr) -> Result<Built> {
 
     let mut ingest = marquee_video_ingest::Config::new(data.join("video-ingest"), args.rtmp_listen);
     ingest.reconnect_grace = Duration::from_secs(args.reconnect_grace);
+    ingest.rtmps = args.rtmps.rtmps();
     ingest.trusted_proxies = args.grpc.trusted_proxies.clone();
     ingest.packager.segment_target = Duration::from_secs(args.segment_duration);
     ingest.packager.keyframe_limit = Duration::from_secs(args.keyframe_limit);

@@ -8,7 +8,7 @@ use marquee_config::MongoArgs;
 use marquee_documents::{Location, mongodb};
 use marquee_process::{Bound, Dependency, EventsPeer, ProcessArgs, Program, SubscriptionsPeer};
 use marquee_server::{Platform, Service};
-use marquee_video_ingest::{Config, Error, Storage, StorageArgs};
+use marquee_video_ingest::{Config, Error, RtmpsArgs, Storage, StorageArgs};
 
 /// Live video: encoders publish over RTMP, viewers watch over HLS
 ///
@@ -38,6 +38,8 @@ struct VideoArgs {
     /// Address that encoders publish to; port 0 takes any that is free
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:1935")]
     rtmp_listen: SocketAddr,
+    #[command(flatten)]
+    rtmps: RtmpsArgs,
     /// How encoders reach it, for example rtmp://live.example.org; without it, the address listened on
     #[arg(long, value_name = "URL", default_value = "", value_parser = rtmp_url)]
     public_rtmp_url: String,
@@ -74,6 +76,7 @@ impl Args {
         config.packager.keyframe_limit = Duration::from_secs(self.video.keyframe_limit);
         config.live_window = Duration::from_secs(self.video.live_window);
         config.max_connections = self.video.max_encoders as usize;
+        config.rtmps = self.video.rtmps.rtmps();
         // It was checked before anything was built.
         config.storage = self.storage.storage().unwrap_or_else(|_| Storage::default());
         config

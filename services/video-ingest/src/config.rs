@@ -18,6 +18,8 @@ pub struct Config {
     pub store: Location,
     /// Where encoders connect.
     pub rtmp: SocketAddr,
+    /// Where encoders connect over TLS, if they can.
+    pub rtmps: Option<Rtmps>,
     /// From whom connections begin with a PROXY protocol header that tells the encoder's address.
     pub trusted_proxies: TrustedProxies,
     /// How long a stream waits for its encoder to come back before it ends.
@@ -63,6 +65,51 @@ impl Default for Storage {
     }
 }
 
+/// RTMP over TLS.
+#[derive(Debug, Clone)]
+pub struct Rtmps {
+    /// Where encoders connect.
+    pub listen: SocketAddr,
+    /// What they are shown.
+    pub certificate: Certificate,
+}
+
+/// The files of a certificate, both PEM. They are read again when they change.
+#[derive(Debug, Clone)]
+pub struct Certificate {
+    /// The certificate, and those that it was signed with.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// Options of RTMPS, for the programs that offer it.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct RtmpsArgs {
+    /// Address that encoders publish to over TLS (rtmps://); without it, only plain RTMP is offered
+    #[arg(long, value_name = "ADDRESS", requires_all = ["rtmps_certificate", "rtmps_key"])]
+    pub rtmps_listen: Option<SocketAddr>,
+    /// Certificate of RTMPS with its chain, a PEM file; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "rtmps_listen")]
+    pub rtmps_certificate: Option<PathBuf>,
+    /// Private key of the certificate, a PEM file
+    #[arg(long, value_name = "FILE", requires = "rtmps_listen")]
+    pub rtmps_key: Option<PathBuf>,
+}
+
+impl RtmpsArgs {
+    /// What they ask for.
+    pub fn rtmps(&self) -> Option<Rtmps> {
+        Some(Rtmps {
+            listen: self.rtmps_listen?,
+            certificate: Certificate {
+                certificate: self.rtmps_certificate.clone()?,
+                key: self.rtmps_key.clone()?,
+            },
+        })
+    }
+}
+
 impl Config {
     /// The defaults, with everything under `data`.
     pub fn new(data: impl Into<PathBuf>, rtmp: SocketAddr) -> Self {
@@ -71,6 +118,7 @@ impl Config {
             store: Location::Sqlite(data.join("video-ingest.db")),
             data,
             rtmp,
+            rtmps: None,
             trusted_proxies: TrustedProxies::default(),
             reconnect_grace: Duration::from_secs(30),
             takeover_wait: Duration::from_secs(1),

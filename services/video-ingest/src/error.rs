@@ -42,6 +42,9 @@ pub enum Error {
         /// The recording's name.
         name: String,
     },
+    /// RTMPS cannot be offered.
+    #[error("cannot offer rtmps: {0}")]
+    Rtmps(#[from] crate::rtmp::TlsError),
     /// The events service did not answer.
     #[error("the events service does not answer: {0}")]
     Peer(String),
@@ -121,7 +124,9 @@ impl ErrorExt for Error {
             Self::KeyRevoked { .. } | Self::StillLive { .. } => ErrorKind::FailedPrecondition,
             Self::Peer(_) | Self::Stopping => ErrorKind::Unavailable,
             Self::Objects(marquee_objects::Error::Unavailable(_)) => ErrorKind::Unavailable,
-            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } => ErrorKind::Internal,
+            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) => {
+                ErrorKind::Internal
+            }
         }
     }
 
@@ -137,7 +142,9 @@ impl ErrorExt for Error {
             Self::Peer(_) => "EVENTS_UNAVAILABLE",
             Self::Stopping => "STOPPING",
             Self::Objects(marquee_objects::Error::Unavailable(_)) => "OBJECT_STORE_UNAVAILABLE",
-            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } => "INTERNAL",
+            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) => {
+                "INTERNAL"
+            }
         }
     }
 

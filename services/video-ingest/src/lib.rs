@@ -42,11 +42,13 @@ use marquee_proto::video_ingest::v1::recording_service_server::RecordingServiceS
 use marquee_proto::video_ingest::v1::stream_key_service_server::StreamKeyServiceServer;
 use marquee_server::{Face, Platform, Service};
 use tokio::net::TcpSocket;
+use tokio::sync::Semaphore;
 use tokio::sync::mpsc;
 
-pub use config::{Config, Storage};
+pub use config::{Certificate, Config, Rtmps, RtmpsArgs, Storage};
 pub use error::{Error, Result};
 pub use quota::{Limits, Quota};
+pub use rtmp::TlsError;
 pub use storage_args::StorageArgs;
 
 use archive::Archive;
@@ -68,18 +70,23 @@ pub struct Built {
     pub service: Service,
     /// Where RTMP is listened for, with the port that was found when 0 was asked for.
     pub rtmp: SocketAddr,
+    /// The same of RTMPS, where it is offered.
+    pub rtmps: Option<SocketAddr>,
 }
 
 /// Opens the store, goes on with the streams that were on the air when the process stopped, and listens for RTMP.
 pub async fn build(config: Config, platform: Platform) -> Result<Built> {
     let config = Arc::new(config);
-    // First, so that a port in use is said before anything is touched.
-    let listen = |source| Error::Listen {
-        address: config.rtmp,
-        source,
+    // First, so that a port in use or a certificate that cannot be used is said before anything is touched.
+    let (socket, rtmp) = reserve(config.rtmp)?;
+    let over_tls = match &config.rtmps {
+        Some(rtmps) => Some((
+            reserve(rtmps.listen)?,
+            rtmp::Tls::open(rtmps.certificate.clone())?,
+        )),
+        None => None,
     };
-    let socket = reserve(config.rtmp).map_err(listen)?;
-    let rtmp = socket.local_addr().map_err(listen)?;
+    let rtmps = over_tls.as_ref().map(|((_, address), _)| *address);
     let storage = config.storage.clone();
     let (media, announced) = media(&config)?;
     let objects = match &storage.objects {
@@ -121,7 +128,6 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
     }
 
     // From now on encoders are let in; until now they were refused and went elsewhere.
-    let socket = socket.listen(BACKLOG).map_err(listen)?;
     let keys = app::Keys {
         store: store.clone(),
         owners: owners.clone(),
@@ -143,7 +149,17 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         storage,
         began: tokio::time::Instant::now(),
     };
-    let listener = rtmp::Listener::new(socket, config, admission);
+    let places = Arc::new(Semaphore::new(config.max_connections));
+    let mut listeners = Vec::new();
+    let plain = Some((socket, rtmp, None));
+    let over_tls = over_tls.map(|((socket, address), tls)| (socket, address, Some(tls)));
+    for (socket, address, tls) in plain.into_iter().chain(over_tls) {
+        let socket = socket
+            .listen(BACKLOG)
+            .map_err(|source| Error::Listen { address, source })?;
+        let (config, admission, places) = (config.clone(), admission.clone(), places.clone());
+        listeners.push(rtmp::Listener::new(socket, tls, config, admission, places));
+    }
     let streams = app::Streams {
         store: store.clone(),
         owners: owners.clone(),
@@ -170,7 +186,10 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         });
     let shutdown = platform.shutdown.clone();
     let serve = async move {
-        listener.serve(shutdown).await;
+        let serving = listeners
+            .into_iter()
+            .map(|listener| listener.serve(shutdown.clone()));
+        futures::future::join_all(serving).await;
         // Every broadcast has flushed what it held.
         hub.drained().await;
         Ok::<(), Error>(())
@@ -193,7 +212,7 @@ pub async fn build(config: Config, platform: Platform) -> Result<Built> {
         .task("video-ingest retention", retention)
         .task("video-ingest uploads", uploading)
         .relay("video-ingest outbox", relay);
-    Ok(Built { service, rtmp })
+    Ok(Built { service, rtmp, rtmps })
 }
 
 /// The folder of the media; with an object store, who hears of what is recorded.
@@ -206,16 +225,20 @@ fn media(config: &Config) -> Result<(MediaRoot, Option<mpsc::Receiver<LiveStream
     Ok((media, Some(announced)))
 }
 
-/// Takes the address; nobody can connect yet.
-fn reserve(address: SocketAddr) -> std::io::Result<TcpSocket> {
-    let socket = match address {
-        SocketAddr::V4(_) => TcpSocket::new_v4()?,
-        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+/// Takes the address, with a free port for port 0; nobody can connect yet.
+fn reserve(address: SocketAddr) -> Result<(TcpSocket, SocketAddr)> {
+    let take = || {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4()?,
+            SocketAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        // As listeners have it: connections of an earlier process that still fade away are in nobody's way.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let bound = socket.local_addr()?;
+        Ok((socket, bound))
     };
-    // As listeners have it: connections of an earlier process that still fade away are in nobody's way.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    Ok(socket)
+    take().map_err(|source| Error::Listen { address, source })
 }
 
 /// The encoder's "server": the configured public address, or the one that is listened on.

@@ -4,7 +4,11 @@ mod admission;
 mod connection;
 mod listener;
 mod proxy;
+mod socket;
+mod tls;
 mod translate;
 
 pub(crate) use admission::Admission;
 pub(crate) use listener::Listener;
+pub use tls::Error as TlsError;
+pub(crate) use tls::Tls;

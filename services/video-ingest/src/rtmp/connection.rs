@@ -7,12 +7,12 @@ use std::time::Duration;
 use marquee_rtmp::server::{ConnectRequest, Event, PlayRequest, PublishRequest, Rejection};
 use marquee_rtmp::{Limits, ServerSession};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::admission::{Admission, Refusal};
-use super::translate;
+use super::socket::Socket;
+use super::translate::{self, Translator};
 use crate::broadcast::{Command, Input};
 use crate::hub::Link;
 
@@ -34,7 +34,7 @@ const NEVER: Duration = Duration::from_secs(24 * 3_600);
 
 /// A connection with its session.
 pub(crate) struct Connection {
-    socket: TcpStream,
+    socket: Socket,
     peer: SocketAddr,
     session: ServerSession,
     limits: Limits,
@@ -48,6 +48,7 @@ struct Publish {
     /// NetStream id.
     stream: u32,
     link: Link,
+    translator: Translator,
     /// Not yet handed to the broadcast.
     batch: Vec<Input>,
 }
@@ -72,7 +73,7 @@ enum End {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: TcpStream, peer: SocketAddr, limits: Limits, admission: Admission) -> Self {
+    pub(crate) fn new(socket: Socket, peer: SocketAddr, limits: Limits, admission: Admission) -> Self {
         Self {
             socket,
             peer,
@@ -138,6 +139,8 @@ impl Connection {
                 () = alarm.as_mut() => self.session.tick(self.now())?,
                 reason = dismissed(&mut self.publish) => return Err(self.dismissed(reason)),
                 () = stopped.as_mut() => {
+                    // Who can, goes on elsewhere (E-RTMP "Reconnect Request"); nothing is lost if it is not told.
+                    let _ = self.session.request_reconnect(None, "the server is restarting");
                     self.end_stream("the server is restarting; reconnect");
                     return Err(End::Shutdown);
                 }
@@ -158,12 +161,13 @@ impl Connection {
                 Event::ConnectRequested(connect) => self.connect(&connect)?,
                 Event::PublishRequested(publish) => self.publish(publish).await?,
                 Event::PlayRequested(play) => self.play(&play)?,
-                Event::Video(media) => self.media(translate::video(&media))?,
-                Event::Audio(media) => self.media(translate::audio(&media))?,
+                Event::Video(media) => self.media(|translator| translator.video(&media))?,
+                Event::Audio(media) => self.media(|translator| translator.audio(&media))?,
                 Event::Data(data) => {
                     let metadata = marquee_rtmp::metadata::Metadata::parse(&data.payload, self.limits.amf);
-                    let input = metadata.ok().flatten().as_ref().and_then(translate::expected);
-                    self.media(Ok(input))?;
+                    if let Some(metadata) = metadata.ok().flatten() {
+                        self.media(|translator| Ok(translator.metadata(&metadata)))?;
+                    }
                 }
                 Event::PublishFinished { .. } => {
                     self.hand_over().await?;
@@ -207,6 +211,7 @@ impl Connection {
                 // First, so that it leaves whatever happens now.
                 self.publish = Some(Publish {
                     stream: request.stream,
+                    translator: Translator::new(&link.broadcast.name().to_string()),
                     link,
                     batch: Vec::new(),
                 });
@@ -221,15 +226,18 @@ impl Connection {
         }
     }
 
-    fn media(&mut self, translated: Result<Option<Input>, translate::Error>) -> Result<(), End> {
-        match translated {
-            Ok(Some(input)) => {
-                if let Some(publish) = &mut self.publish {
-                    publish.batch.push(input);
-                }
+    fn media(
+        &mut self,
+        translate: impl FnOnce(&mut Translator) -> Result<Option<Input>, translate::Error>,
+    ) -> Result<(), End> {
+        let Some(publish) = &mut self.publish else {
+            return Ok(());
+        };
+        match translate(&mut publish.translator) {
+            Ok(input) => {
+                publish.batch.extend(input);
                 Ok(())
             }
-            Ok(None) => Ok(()),
             Err(error) => {
                 let reason = error.to_string();
                 self.end_stream(&reason);

@@ -89,7 +89,9 @@ impl Encoder {
             }
             let mut data = &buffer[..length];
             while let Some(event) = self.session.input(&mut data, self.began.elapsed()).unwrap() {
-                if !matches!(event, Event::Audio(_) | Event::Video(_) | Event::Data(_)) {
+                // Whoever is sent away is also told where to go, which this encoder does not do.
+                let is_media = matches!(event, Event::Audio(_) | Event::Video(_) | Event::Data(_));
+                if !is_media && !matches!(event, Event::ReconnectRequested { .. }) {
                     return Some(event);
                 }
             }

@@ -110,11 +110,11 @@ async fn unsupported_codecs_are_refused_by_name() {
     let (stage, _folder) = Stage::new().await;
     let (_, secret) = stage.clients.key("c").await;
     for (kind, payload, expected) in [
-        (TagKind::Video, &b"\x90hvc1\x01\x02\x03\x04"[..], "HEVC"),
-        (TagKind::Video, &b"\x90av01\x81\x02\x03\x04"[..], "AV1"),
+        (TagKind::Video, &b"\x90vvc1\x01\x02\x03\x04"[..], "vvc1"),
+        (TagKind::Video, &b"\x90vp08\x81\x02\x03\x04"[..], "vp08"),
         (TagKind::Video, &b"\x12\x00\x00\x00\x00\x00"[..], "H.263"),
         (TagKind::Audio, &b"\x2f\xff\xfb\x90\x64"[..], "MP3"),
-        (TagKind::Audio, &b"\x90Opus\x01\x02"[..], "Opus"),
+        (TagKind::Audio, &b"\x90ac-3"[..], "AC-3"),
     ] {
         let url = format!("rtmp://{}/live/{secret}", stage.clients.rtmp);
         let mut encoder = Encoder::bare(&url).await.unwrap();
@@ -124,9 +124,7 @@ async fn unsupported_codecs_are_refused_by_name() {
             .unwrap();
         let reason = encoder.sent_away().await.description;
         assert!(
-            reason
-                .to_lowercase()
-                .contains("is not supported; set the encoder to"),
+            reason.contains(expected) && reason.contains("is not supported; set the encoder to"),
             "{expected}: {reason}"
         );
     }
@@ -142,6 +140,32 @@ async fn a_broken_sequence_header_is_refused() {
     encoder.send_tag(TagKind::Video, 0, &header).await.unwrap();
     let reason = encoder.sent_away().await.description;
     assert!(reason.contains("malformed avc configuration"), "{reason}");
+    for (kind, header, expected) in [
+        (
+            TagKind::Video,
+            &b"\x90hvc1\x01\x02\x03"[..],
+            "malformed hevc configuration",
+        ),
+        (
+            TagKind::Video,
+            b"\x90av01\x01\x02\x03\x04",
+            "malformed av1 configuration",
+        ),
+        (TagKind::Video, b"\x90vp09\x01", "malformed vp9 configuration"),
+        (
+            TagKind::Audio,
+            b"\x90OpusOpusTags",
+            "malformed opus configuration",
+        ),
+    ] {
+        let mut encoder = Encoder::bare(&url).await.unwrap();
+        encoder
+            .send_tag(kind, 0, &Bytes::from_static(header))
+            .await
+            .unwrap();
+        let reason = encoder.sent_away().await.description;
+        assert!(reason.contains(expected), "{reason}");
+    }
 }
 
 #[tokio::test]

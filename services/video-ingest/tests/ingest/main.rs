@@ -11,11 +11,14 @@ mod cost;
 mod encoder;
 mod hls;
 mod logs;
+#[path = "../../../../common/hls/tests/stage/mp4.rs"]
+mod mp4;
 mod peer;
 mod stage;
 mod story;
 
 mod disk;
+mod enhanced;
 mod hostile;
 mod keys;
 mod publish;
@@ -23,5 +26,7 @@ mod reads;
 mod reconnect;
 mod refusals;
 mod restart;
+mod rtmps;
+mod silence;
 mod stock;
 mod storage;

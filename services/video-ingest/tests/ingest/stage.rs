@@ -37,6 +37,8 @@ pub(crate) struct Stage {
     pub(crate) bus: Arc<Embedded>,
     pub(crate) clients: Clients,
     pub(crate) folder: PathBuf,
+    /// Where encoders connect over TLS.
+    pub(crate) rtmps: Option<SocketAddr>,
     server: JoinHandle<Result<(), marquee_server::Error>>,
     shutdown: CancellationToken,
 }
@@ -119,7 +121,7 @@ impl Stage {
                 rtmp: String::new(),
             },
         };
-        let Built { service, rtmp } = marquee_video_ingest::build(config, platform).await.unwrap();
+        let Built { service, rtmp, rtmps } = marquee_video_ingest::build(config, platform).await.unwrap();
         let running = marquee_server::run(
             listener,
             vec![service],
@@ -131,6 +133,7 @@ impl Stage {
             bus,
             clients: Clients::new(folder, http, rtmp),
             folder: folder.to_owned(),
+            rtmps,
             server: tokio::spawn(running),
             shutdown,
         }
