@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::time::Duration;
 
+pub(super) use marquee_mongodb::code;
+use marquee_mongodb::{OUT_OF_DISK_SPACE, WRITE_CONFLICT, is_away};
 use mongodb::error::{ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT};
 
 use crate::Error;
@@ -62,35 +64,6 @@ impl From<Failure> for Error {
             Failure::Refused(error) => error,
         }
     }
-}
-
-const WRITE_CONFLICT: i32 = 112;
-const OUT_OF_DISK_SPACE: i32 = 14_031;
-/// What a server says that steps down, starts, shuts down, or waits too long for its majority.
-const AWAY: &[i32] = &[
-    6, 7, 64, 89, 91, 189, 262, 317, 9_001, 10_107, 11_600, 11_602, 13_435, 13_436, 50,
-];
-
-/// The server's code for it, if it answered at all.
-pub(super) fn code(error: &mongodb::error::Error) -> Option<i32> {
-    match &*error.kind {
-        ErrorKind::Command(error) => Some(error.code),
-        ErrorKind::Write(mongodb::error::WriteFailure::WriteError(error)) => Some(error.code),
-        ErrorKind::Write(mongodb::error::WriteFailure::WriteConcernError(error)) => Some(error.code),
-        _ => None,
-    }
-}
-
-fn is_away(error: &mongodb::error::Error) -> bool {
-    matches!(
-        &*error.kind,
-        ErrorKind::Io(_)
-            | ErrorKind::ConnectionPoolCleared { .. }
-            | ErrorKind::ServerSelection { .. }
-            | ErrorKind::DnsResolve { .. }
-            | ErrorKind::Authentication { .. }
-            | ErrorKind::Shutdown
-    ) || code(error).is_some_and(|code| AWAY.contains(&code))
 }
 
 /// In few words: the driver tells its whole picture of the servers, which nobody reads.

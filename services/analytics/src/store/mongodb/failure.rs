@@ -1,14 +1,12 @@
 //! What the driver's errors mean. They may name hosts and options, so they are logged, and a short text goes on.
 
+use marquee_mongodb::{DUPLICATE_KEY, WRITE_CONFLICT, code, is_away, passes};
 use mongodb::bson::Document;
 use mongodb::error::{
     ErrorKind, TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT, WriteFailure,
 };
 
 use super::super::Error;
-
-/// The server's code of a key that is there already.
-const DUPLICATE_KEY: i32 = 11_000;
 
 /// Why an operation or a transaction did not come through.
 #[derive(Debug)]
@@ -81,6 +79,9 @@ pub(super) fn told(error: &mongodb::error::Error) -> Error {
             "the server refuses this ({}, code {})",
             command.code_name, command.code
         )),
+        ErrorKind::Write(WriteFailure::WriteError(error)) if may_pass(error.code) => {
+            away(&format!("the server cannot do this now (code {})", error.code))
+        }
         ErrorKind::Write(WriteFailure::WriteError(error)) => {
             Error::Refused(format!("the server refuses this (code {})", error.code))
         }
@@ -89,28 +90,21 @@ pub(super) fn told(error: &mongodb::error::Error) -> Error {
             error.code_name, error.code
         )),
         ErrorKind::SessionsNotSupported => Error::Refused(NO_REPLICA_SET.to_owned()),
+        _ if is_away(error) => away("the connection is closed"),
         _ => Error::Refused("the operation failed; the log at level debug says why".to_owned()),
     }
 }
 
 pub(super) const NO_REPLICA_SET: &str = "the server is not part of a replica set: transactions need one (start it with --replSet and initiate it)";
 
-/// Codes of a server that stops, starts, steps down, or is full of work; `ExceededTimeLimit`, `WriteConflict`.
+/// Who meets another transaction in a document may have it in a moment.
 fn may_pass(code: i32) -> bool {
-    [
-        6, 7, 18, 50, 63, 89, 91, 112, 189, 202, 246, 262, 317, 358, 384, 9001, 10_058, 10_107, 11_600,
-        11_602, 13_435, 13_436,
-    ]
-    .contains(&code)
+    passes(code) || code == WRITE_CONFLICT
 }
 
 /// Whether a key is there already.
 pub(super) fn is_duplicate(error: &mongodb::error::Error) -> bool {
-    match &*error.kind {
-        ErrorKind::Write(WriteFailure::WriteError(error)) => error.code == DUPLICATE_KEY,
-        ErrorKind::Command(command) => command.code == DUPLICATE_KEY,
-        _ => false,
-    }
+    code(error) == Some(DUPLICATE_KEY)
 }
 
 /// What went wrong with single writes of a command that as a whole was carried out.
@@ -126,6 +120,9 @@ pub(super) fn check_writes(reply: &Document, duplicate: impl FnOnce() -> Failure
     tracing::debug!(%error, "mongodb refuses a write");
     match error.get_i32("code").unwrap_or_default() {
         DUPLICATE_KEY => Err(duplicate()),
+        code if may_pass(code) => {
+            Err(Error::Unavailable(format!("the server cannot do this now (code {code})")).into())
+        }
         code => Err(Error::Refused(format!("the server refuses a write (code {code})")).into()),
     }
 }
