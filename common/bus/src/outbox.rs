@@ -1,5 +1,6 @@
 //! From the transaction that changed the state to the bus: what was committed is published, whatever is killed when.
 
+pub mod leased;
 mod relay;
 pub mod sqlite;
 

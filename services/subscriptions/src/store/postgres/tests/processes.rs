@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use marquee_bus::embedded::{Embedded, Options};
+use marquee_bus::outbox::leased::LEASE;
 use marquee_bus::outbox::relay;
 use marquee_bus::{EventBus, Polled, Subscription};
 use marquee_proto::topic;
@@ -147,11 +148,56 @@ async fn a_relay_keeps_its_lease_while_a_batch_takes_longer_than_the_lease() {
     registered(&*stores[1], "ada").await;
     let second = stores[1].outbox();
     // Twice as long as a lease is good for without being renewed.
-    let watched = timeout(2 * outbox::LEASE, takes_over(&*second));
+    let watched = timeout(2 * LEASE, takes_over(&*second));
     tokio::select! {
         taken = watched => assert!(taken.is_err(), "the lease was lost"),
         () = holder.hold() => unreachable!("it ends with the relay"),
     }
+}
+
+#[tokio::test]
+#[ignore = "needs postgres"]
+async fn a_relay_whose_lease_ends_while_it_reads_publishes_nothing() {
+    let database = Database::new().await;
+    let store = processes(&database, 1).await.remove(0);
+    registered(&*store, "ada").await;
+    let outbox = store.outbox();
+    assert_eq!(outbox.pending(10).await.unwrap().len(), 1);
+
+    // As long as somebody has the table for himself, it cannot be read.
+    let schema = database.schema.clone().unwrap();
+    let options: PgConnectOptions = database.server.parse().unwrap();
+    let mut other = options.connect().await.unwrap();
+    let lock = format!("BEGIN; LOCK TABLE {schema}.outbox IN ACCESS EXCLUSIVE MODE");
+    other.execute(AssertSqlSafe(lock)).await.unwrap();
+    let reading = tokio::spawn({
+        let outbox = Arc::clone(&outbox);
+        async move { outbox.pending(10).await }
+    });
+    let waits =
+        format!("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = '{schema}.outbox'::regclass");
+    let reads = async {
+        while other
+            .fetch_optional(AssertSqlSafe(waits.clone()))
+            .await
+            .unwrap()
+            .is_none()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(PATIENCE, reads).await.expect("it does not read");
+    tokio::time::pause();
+    tokio::time::advance(LEASE).await;
+    tokio::time::resume();
+    other.execute("COMMIT").await.unwrap();
+
+    assert_eq!(reading.await.unwrap().unwrap(), []);
+    assert_eq!(
+        outbox.pending(10).await.unwrap().len(),
+        1,
+        "it takes the lease again"
+    );
 }
 
 /// The versions that were told of each account, in the order of the bus, after so many messages.
