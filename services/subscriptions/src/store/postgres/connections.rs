@@ -74,6 +74,8 @@ const FRESH: Duration = Duration::from_secs(1);
 const PING: Duration = Duration::from_secs(1);
 /// After this a connection is closed rather than kept, so that load follows when servers are added behind one address.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// A connection that nobody needed for so long is closed when another one comes back.
+const IDLE: Duration = Duration::from_secs(60);
 
 pub(super) struct Connections {
     options: PgConnectOptions,
@@ -134,7 +136,7 @@ impl Connections {
                 return Err(Trouble::unavailable(text));
             }
         };
-        // Last in, first out: what is not needed grows old and is closed.
+        // Last in, first out: what is not needed stays unused, and is closed after a while.
         loop {
             let Some(mut open) = self.idle.lock().pop() else {
                 break;
@@ -171,6 +173,12 @@ impl Connections {
     }
 }
 
+impl Open {
+    fn is_old(&self) -> bool {
+        self.since.elapsed() > LIFETIME || self.used.elapsed() > IDLE
+    }
+}
+
 async fn alive(connection: &mut PgConnection) -> bool {
     matches!(timeout(PING, connection.ping()).await, Ok(Ok(())))
 }
@@ -182,11 +190,14 @@ impl Lent<'_> {
 
     /// Keeps the connection for the next one: nothing is open on it.
     pub(super) fn give_back(mut self) {
-        if self.open.since.elapsed() > LIFETIME {
-            return;
-        }
         self.open.used = Instant::now();
-        self.of.idle.lock().push(self.open);
+        let old: Vec<Open> = {
+            let mut idle = self.of.idle.lock();
+            idle.push(self.open);
+            idle.extract_if(.., |open| open.is_old()).collect()
+        };
+        // Closed without the lock.
+        drop(old);
     }
 }
 
@@ -196,6 +207,32 @@ mod tests {
 
     fn settings(url: &str) -> Settings {
         Settings::new(Secret::new(url))
+    }
+
+    #[tokio::test]
+    #[ignore = "needs postgres"]
+    async fn connections_that_a_quiet_time_does_not_need_are_closed() {
+        let server = marquee_backends::address(marquee_backends::Backend::Postgres);
+        let connections = Connections::new(&settings(&server)).unwrap();
+        let busy = futures::future::join_all((0..4).map(|_| connections.acquire())).await;
+        for lent in busy {
+            lent.unwrap().give_back();
+        }
+        assert_eq!(
+            connections.idle.lock().len(),
+            4,
+            "they are kept for the next ones"
+        );
+        let quiet = async |time: Duration| {
+            tokio::time::pause();
+            tokio::time::advance(time).await;
+            tokio::time::resume();
+            connections.acquire().await.unwrap().give_back();
+            connections.idle.lock().len()
+        };
+        assert_eq!(quiet(IDLE / 2).await, 4);
+        assert_eq!(quiet(IDLE * 3 / 4).await, 1, "but the one that is used");
+        assert_eq!(quiet(LIFETIME).await, 0, "that one is too old by now");
     }
 
     #[test]
