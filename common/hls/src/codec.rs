@@ -113,6 +113,20 @@ impl VideoConfig {
         self
     }
 
+    /// The same configuration sent again has learned no size; that of the one before is still true until a keyframe says
+    /// otherwise.
+    pub(crate) fn with_size_of(self, before: Option<&Self>) -> Self {
+        let Some(before) = before.filter(|_| self.resolution().0 == 0) else {
+            return self;
+        };
+        let is_same = match (&self, before) {
+            (Self::Vp9(new), Self::Vp9(known)) => new.is_of_size_of(known),
+            (Self::Av1(_), Self::Av1(_)) => true,
+            _ => false,
+        };
+        if is_same { before.clone() } else { self }
+    }
+
     /// What a keyframe says of itself, where that is not what this configuration says.
     pub(crate) fn at_keyframe(&self, data: &Bytes) -> Option<Self> {
         match self {

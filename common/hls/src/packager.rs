@@ -100,7 +100,9 @@ impl Packager {
     /// keyframe, or at once for audio only.
     pub fn push_config(&mut self, config: MediaConfig) {
         match config {
-            MediaConfig::Video(video) => self.announced.video = Some(video),
+            MediaConfig::Video(video) => {
+                self.announced.video = Some(video.with_size_of(self.announced.video.as_ref()));
+            }
             MediaConfig::Audio(audio) => self.announced.audio = Some(audio),
         }
         if let Phase::Running(running) = &mut self.phase {

@@ -193,6 +193,22 @@ fn vp9_that_changes_its_size_starts_a_new_generation() {
 }
 
 #[test]
+fn a_configuration_that_is_sent_again_changes_nothing() {
+    let clip = Clip::make(
+        "-f lavfi -i testsrc2=size=320x180:rate=30000/1001 -t 4 -c:v libvpx-vp9 -deadline realtime -cpu-used 8 -g 60",
+    );
+    let sent = messages(&clip);
+    // In the middle of a group of pictures.
+    let again = [&sent[..30], &sent[..1], &sent[30..]].concat();
+    let mut stage = Stage::default();
+    stage.publish(&again).unwrap();
+    stage.interrupt();
+    assert_eq!((stage.inits.len(), stage.warnings.len()), (1, 0));
+    let video = packets(&stage.generation(0), Track::Video);
+    assert_eq!(video.len(), clip.count(true));
+}
+
+#[test]
 fn a_resolution_change_of_hevc_decodes_in_players_that_keep_the_first_initialization() {
     let of_size = |size: &str| {
         Clip::make(&format!(

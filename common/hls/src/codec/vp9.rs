@@ -83,6 +83,16 @@ impl Vp9 {
         })
     }
 
+    /// Whether this is the other one but for the size.
+    pub(super) fn is_of_size_of(&self, other: &Self) -> bool {
+        let (width, height) = (other.width, other.height);
+        Self {
+            width,
+            height,
+            ..self.clone()
+        } == *other
+    }
+
     /// The record's level, or else the lowest that allows this size.
     pub(crate) fn level(&self) -> u8 {
         if self.level != 0 {
