@@ -6,6 +6,8 @@ mod session;
 mod stream;
 
 #[cfg(test)]
+mod enhanced_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod tests;
