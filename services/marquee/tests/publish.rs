@@ -7,15 +7,21 @@
 )]
 
 use std::process::{Command as Blocking, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use marquee_rtmp::media::{Video, VideoBody};
 use marquee_rtmp::server::Event;
 use marquee_rtmp::{Limits, ServerSession};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -49,7 +55,12 @@ struct Seen {
 
 /// Serves one connection to its end, and asks it to go to `elsewhere` after so many frames; when `leaves`, the server then
 /// closes the connection itself.
-async fn serve(mut socket: TcpStream, ask_after: usize, elsewhere: Option<String>, leaves: bool) -> Seen {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: S,
+    ask_after: usize,
+    elsewhere: Option<String>,
+    leaves: bool,
+) -> Seen {
     let start = Instant::now();
     let mut session = ServerSession::new(Limits::default(), Duration::ZERO);
     let (mut seen, mut buffer, mut asked) = (
@@ -112,11 +123,12 @@ async fn listen() -> (TcpListener, String) {
     (listener, format!("rtmp://{address}/live"))
 }
 
-fn publish(file: &std::path::Path, url: &str) -> Child {
+fn publish(file: &std::path::Path, url: &str, options: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_marquee"))
         .arg("publish")
         .arg(file)
         .arg(format!("{url}/key"))
+        .args(options)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -129,7 +141,7 @@ async fn goes_on_elsewhere(leaves: bool) -> (Seen, Seen) {
     let folder = tempfile::tempdir().unwrap();
     let file = file(folder.path());
     let ((first, url), (second, elsewhere)) = (listen().await, listen().await);
-    let child = publish(&file, &url);
+    let child = publish(&file, &url, &[]);
     let before = async {
         let (socket, _) = first.accept().await.unwrap();
         serve(socket, 15, Some(elsewhere), leaves).await
@@ -166,4 +178,78 @@ async fn goes_on_when_the_server_does_not_wait_for_it() {
     assert_eq!(after.video[..2], [(2_000, 'c'), (2_000, 'k')]);
     assert_eq!(after.video.len(), 1 + 40);
     assert!(after.finished);
+}
+
+/// A certificate for 127.0.0.1 that nobody signed but itself, and a server that shows it.
+fn tls(folder: &std::path::Path) -> TlsAcceptor {
+    let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+    let made = Blocking::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args([
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=test",
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+        ])
+        .args(["-addext", "basicConstraints=critical,CA:false", "-keyout"])
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .expect("openssl is installed");
+    assert!(made.status.success(), "{made:?}");
+    let chain = vec![CertificateDer::from_pem_file(&certificate).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(&key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
+}
+
+#[tokio::test]
+async fn publishes_over_tls_to_a_server_that_it_was_told_to_trust_and_to_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = file(folder.path());
+    let acceptor = tls(folder.path());
+    let (listener, url) = listen().await;
+    let url = url.replace("rtmp://", "rtmps://");
+
+    let stranger = publish(&file, &url, &[]);
+    let (socket, _) = timeout(LIMIT, listener.accept()).await.unwrap().unwrap();
+    assert!(acceptor.accept(socket).await.is_err(), "the client goes away");
+    let output = timeout(LIMIT, stranger.wait_with_output())
+        .await
+        .unwrap()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("certificate"), "{said}");
+
+    let trusted = folder.path().join("certificate.pem");
+    let child = publish(&file, &url, &["--certificates", trusted.to_str().unwrap()]);
+    let (socket, _) = timeout(LIMIT, listener.accept()).await.unwrap().unwrap();
+    let socket = acceptor.accept(socket).await.unwrap();
+    let seen = timeout(LIMIT, serve(socket, usize::MAX, None, false))
+        .await
+        .unwrap();
+    assert!(seen.finished);
+    assert_eq!(seen.video.len(), 1 + 60);
+    let output = timeout(LIMIT, child.wait_with_output()).await.unwrap().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
