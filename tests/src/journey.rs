@@ -356,7 +356,7 @@ fn media_sequence(playlist: &str) -> u64 {
 fn segments(playlist: &str) -> u64 {
     playlist
         .lines()
-        .filter(|line| line.starts_with("#EXTINF"))
+        .filter(|line| line.starts_with("segment-"))
         .count() as u64
 }
 

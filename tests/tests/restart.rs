@@ -309,15 +309,17 @@ async fn views(api: &Api, creator: &Person, event: &str, sessions: usize) -> Res
         .with_context(|| format!("{sessions} sessions were acknowledged, {counted} views counted"))
 }
 
-/// The media sequence number of the newest segment in a playlist, from 1.
+/// The number of the newest segment in a playlist, by its name, from 1.
 fn last_segment(playlist: &str) -> u64 {
-    let tag = playlist
+    let name = |line: &str| {
+        line.strip_prefix("segment-")?
+            .strip_suffix(".m4s")?
+            .parse::<u64>()
+            .ok()
+    };
+    playlist
         .lines()
-        .find_map(|line| line.strip_prefix("#EXT-X-MEDIA-SEQUENCE:"));
-    let first: u64 = tag.and_then(|number| number.parse().ok()).unwrap_or(0);
-    first
-        + playlist
-            .lines()
-            .filter(|line| line.starts_with("#EXTINF"))
-            .count() as u64
+        .filter_map(name)
+        .last()
+        .map_or(0, |last| last + 1)
 }

@@ -1,9 +1,12 @@
 // Plays a playlist with hls.js in Chromium and counts.
 //
-//   node tests/hls.mjs <playlist url> <seconds> [--timeout <seconds>]
+//   node tests/hls.mjs <playlist url> <seconds> [--live] [--timeout <seconds>]
 //
-// Plays from the start of what the playlist has for that many seconds of media, or to its end, and prints one line:
-// {"frames","dropped","currentTime","started","fatalErrors","errors","levels","wentBack","discontinuities","ended","atEnd"}.
+// Plays from the start of what the playlist has (with --live: where hls.js joins, with low latency) for that many seconds of
+// media, or to its end, and prints one line:
+// {"frames","dropped","currentTime","started","fatalErrors","errors","levels","wentBack","discontinuities","ended","atEnd",
+// "latency","stalls"}. `latency` is how many seconds the picture is behind its PROGRAM-DATE-TIME, the median of the last
+// three seconds.
 // `ended` is the video's event; `atEnd` says that it stands within half a second of the end of a playlist with ENDLIST
 // (hls.js 1.7 raises no event when the last segment has hardly any sound to its pictures).
 // `frames` and `dropped` are the browser's own count (VideoPlaybackQuality). A stream that does not play is a result,
@@ -44,11 +47,13 @@ async function serve(target) {
 }
 
 /** In the page: plays and keeps the record. */
-function play(address) {
+function play([address, live]) {
   const record = { fatal: [], errors: [], wentBack: false, discontinuities: 0, levels: 0, ended: false, started: null };
+  record.latencies = [];
+  record.stalls = 0;
   window.record = record;
   const video = document.getElementById("video");
-  const hls = new window.Hls({ startPosition: 0, liveSyncDurationCount: 2 });
+  const hls = new window.Hls(live ? { lowLatencyMode: true } : { startPosition: 0, liveSyncDurationCount: 2 });
   window.hls = hls;
   const { Events, ErrorTypes } = window.Hls;
   hls.on(Events.MANIFEST_PARSED, (_, data) => {
@@ -69,12 +74,16 @@ function play(address) {
   let last = 0;
   video.addEventListener("timeupdate", () => {
     record.started ??= video.currentTime;
+    if (hls.playingDate) record.latencies.push([Date.now(), (Date.now() - hls.playingDate.getTime()) / 1000]);
     // A jump ahead (a gap that is skipped) is not going back; a twentieth of a second is rounding.
     if (video.currentTime < last - 0.05) record.wentBack = true;
     last = video.currentTime;
   });
   video.addEventListener("ended", () => {
     record.ended = true;
+  });
+  video.addEventListener("waiting", () => {
+    if (record.started !== null) record.stalls += 1;
   });
   hls.attachMedia(video);
   hls.loadSource(address);
@@ -85,8 +94,12 @@ function look() {
   const quality = video.getVideoPlaybackQuality();
   const playlist = window.hls.latestLevelDetails;
   const edge = playlist !== null && !playlist.live ? playlist.edge : null;
+  const { latencies, ...record } = window.record;
+  const last = latencies.filter(([at]) => Date.now() - at < 3_000).map(([, latency]) => latency);
+  last.sort((a, b) => a - b);
   return {
-    ...window.record,
+    ...record,
+    latency: last[Math.floor(last.length / 2)] ?? null,
     atEnd: edge !== null && video.currentTime > edge - 0.5,
     currentTime: video.currentTime,
     frames: quality.totalVideoFrames,
@@ -98,7 +111,7 @@ run(async () => {
   const { places, options } = words(process.argv.slice(2), ["timeout"]);
   const [address, seconds] = places;
   if (address === undefined || !(Number(seconds) > 0)) {
-    throw new Error("usage: node tests/hls.mjs <playlist url> <seconds> [--timeout <seconds>]");
+    throw new Error("usage: node tests/hls.mjs <playlist url> <seconds> [--live] [--timeout <seconds>]");
   }
   const target = new URL(address);
   const limit = Number(options.timeout ?? Number(seconds) + 30) * 1000;
@@ -107,7 +120,7 @@ run(async () => {
   try {
     const page = await browser.newPage();
     await page.goto(origin);
-    await page.evaluate(play, origin + target.pathname + target.search);
+    await page.evaluate(play, [origin + target.pathname + target.search, options.live === true]);
     const end = Date.now() + limit;
     let seen = await page.evaluate(look);
     let atEndSince = null;

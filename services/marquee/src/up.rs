@@ -150,6 +150,7 @@ async fn build(args: &Args, address: SocketAddr) -> Result<Built> {
     ingest.rtmps = args.rtmps.rtmps();
     ingest.trusted_proxies = args.grpc.trusted_proxies.clone();
     ingest.packager.segment_target = Duration::from_secs(args.segment_duration);
+    ingest.packager.target_duration = u32::try_from(args.segment_duration).ok();
     ingest.packager.keyframe_limit = Duration::from_secs(args.keyframe_limit);
     let ingest = marquee_video_ingest::build(ingest, platform("video-ingest")).await?;
     let subscriptions = marquee_subscriptions::Config::new(data.join("subscriptions"), secret.clone());

@@ -58,6 +58,15 @@ struct VideoArgs {
     /// Seconds of a live stream that its playlist shows
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(6..=3_600))]
     live_window: u64,
+    /// Milliseconds of a part: how often players that are close to live get something new
+    #[arg(long, value_name = "MILLISECONDS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(100..=1_000))]
+    part_duration: u64,
+    /// Seconds of a live stream that are served from memory, at least six segments; older ones are read from the folder
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(6..=3_600))]
+    memory_window: u64,
+    /// Requests of players that may wait for what comes next; further ones are told to come again
+    #[arg(long, value_name = "COUNT", default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    max_waiting: u32,
     /// Encoders at once; further ones are closed
     #[arg(long, value_name = "COUNT", default_value_t = 2_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max_encoders: u32,
@@ -73,6 +82,10 @@ impl Args {
         config.trusted_proxies = self.process.grpc.trusted_proxies.clone();
         config.reconnect_grace = Duration::from_secs(self.video.reconnect_grace);
         config.packager.segment_target = Duration::from_secs(self.video.segment_duration);
+        config.packager.target_duration = u32::try_from(self.video.segment_duration).ok();
+        config.packager.part_target = Duration::from_millis(self.video.part_duration);
+        config.memory_window = Duration::from_secs(self.video.memory_window);
+        config.max_waiting = self.video.max_waiting as usize;
         config.packager.keyframe_limit = Duration::from_secs(self.video.keyframe_limit);
         config.live_window = Duration::from_secs(self.video.live_window);
         config.max_connections = self.video.max_encoders as usize;

@@ -3,7 +3,7 @@
 //! ```text
 //!  rtmp connection ─ Join, Media, Leave ─►┌─────────┐─► media folder: segments, journal
 //!  grpc            ─ Stop, Kick ─────────►│  Actor  │─► store: state and bus event in one transaction
-//!  timers: takeover, grace, figures ─────►└─────────┘─► watch: LiveStream, Playlists (http, grpc read them)
+//!  timers: takeover, grace, figures ─────►└─────────┘─► watch: LiveStream (grpc); Window: playlist, media (http)
 //! ```
 //!
 //! What happens when a stream starts, is interrupted, resumes and ends stands in `actor/states.rs`; what is stored and
@@ -14,17 +14,20 @@ mod counts;
 mod figures;
 mod ledger;
 mod playlists;
+mod window;
 
 use std::sync::Arc;
 
-use marquee_hls::{Expected, Frame, MediaConfig};
+use marquee_hls::{Expected, Frame, MediaConfig, MultivariantPlaylist};
 use marquee_proto::name::LiveStreamName;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use actor::Actor;
 pub(crate) use ledger::{Entry, Ledger};
 pub(crate) use playlists::Playlists;
+pub(crate) use window::{MEDIA_PLAYLIST, Media, Missing, Name, Text, Window};
 
+use crate::config::Config;
 use crate::domain::LiveStream;
 use crate::media::StreamFolder;
 
@@ -89,8 +92,8 @@ pub(crate) struct Shared {
     pub(crate) folder: StreamFolder,
     /// None until the first media.
     pub(crate) stream: watch::Sender<Option<LiveStream>>,
-    /// None until the first segment.
-    pub(crate) playlists: watch::Sender<Option<Arc<Playlists>>>,
+    /// What the encoder sends, as it is.
+    pub(crate) source: Window,
 }
 
 impl Broadcast {
@@ -98,13 +101,14 @@ impl Broadcast {
     pub(crate) fn new(
         name: LiveStreamName,
         folder: StreamFolder,
+        config: &Config,
     ) -> (Self, Arc<Shared>, mpsc::Receiver<Command>) {
         let (commands, queue) = mpsc::channel(QUEUE);
         let shared = Arc::new(Shared {
             name,
             folder,
             stream: watch::Sender::new(None),
-            playlists: watch::Sender::new(None),
+            source: Window::new(config.listed_window(), config.memory_window),
         });
         (
             Self {
@@ -131,9 +135,19 @@ impl Broadcast {
         self.shared.stream.subscribe()
     }
 
-    /// The playlists as they are now.
-    pub(crate) fn playlists(&self) -> Option<Arc<Playlists>> {
-        self.shared.playlists.borrow().clone()
+    /// The live window of a rendition; the source has no name.
+    pub(crate) fn window(&self, rendition: &str) -> Option<&Window> {
+        rendition.is_empty().then_some(&self.shared.source)
+    }
+
+    /// The multivariant playlist, for a reader to whom the renditions are in `folder` (empty, or with its slash); none while
+    /// there is nothing to play.
+    pub(crate) fn multivariant(&self, folder: &str) -> Option<String> {
+        let source = self.shared.source.variant(format!("{folder}{MEDIA_PLAYLIST}"))?;
+        let playlist = MultivariantPlaylist {
+            variants: vec![source],
+        };
+        Some(playlist.render())
     }
 
     /// Asks the actor. An error means that the broadcast is over.

@@ -28,6 +28,10 @@ pub struct Config {
     pub takeover_wait: Duration,
     /// How much of a live stream its playlist shows.
     pub live_window: Duration,
+    /// How much of it is kept in memory; older media is read from disk. At least six target durations are kept.
+    pub memory_window: Duration,
+    /// Playlist and media requests that may wait for what is not there yet.
+    pub max_waiting: usize,
     /// Targets and limits of the packager.
     pub packager: marquee_hls::Config,
     /// Limits of one RTMP connection.
@@ -114,6 +118,11 @@ impl Config {
     /// The defaults, with everything under `data`.
     pub fn new(data: impl Into<PathBuf>, rtmp: SocketAddr) -> Self {
         let data = data.into();
+        let packager = marquee_hls::Config {
+            // Told from the first part on: players need not wait for the first segment.
+            target_duration: Some(2),
+            ..marquee_hls::Config::default()
+        };
         Self {
             store: Location::Sqlite(data.join("video-ingest.db")),
             data,
@@ -123,7 +132,9 @@ impl Config {
             reconnect_grace: Duration::from_secs(30),
             takeover_wait: Duration::from_secs(1),
             live_window: Duration::from_secs(20),
-            packager: marquee_hls::Config::default(),
+            memory_window: Duration::from_secs(20),
+            max_waiting: 20_000,
+            packager,
             limits: marquee_rtmp::Limits::default(),
             max_connections: 2_000,
             storage: Storage::default(),

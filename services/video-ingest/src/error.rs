@@ -75,6 +75,15 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
+    /// A playlist was asked for in a way that has no answer.
+    #[error(transparent)]
+    PlaylistRequest(#[from] marquee_hls::BadRequest),
+    /// What was waited for did not come in time.
+    #[error("nothing new came in time; ask again")]
+    NotInTime,
+    /// As many requests wait as may.
+    #[error("too many requests wait for this server; ask again")]
+    TooManyWaiting,
     /// The service is stopping.
     #[error("the service is stopping")]
     Stopping,
@@ -124,6 +133,8 @@ impl ErrorExt for Error {
             Self::KeyRevoked { .. } | Self::StillLive { .. } => ErrorKind::FailedPrecondition,
             Self::Peer(_) | Self::Stopping => ErrorKind::Unavailable,
             Self::Objects(marquee_objects::Error::Unavailable(_)) => ErrorKind::Unavailable,
+            Self::PlaylistRequest(_) => ErrorKind::InvalidArgument,
+            Self::NotInTime | Self::TooManyWaiting => ErrorKind::Unavailable,
             Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) => {
                 ErrorKind::Internal
             }
@@ -141,6 +152,9 @@ impl ErrorExt for Error {
             Self::StillLive { .. } => "STREAM_STILL_LIVE",
             Self::Peer(_) => "EVENTS_UNAVAILABLE",
             Self::Stopping => "STOPPING",
+            Self::PlaylistRequest(_) => "PLAYLIST_REQUEST",
+            Self::NotInTime => "PLAYLIST_NOT_IN_TIME",
+            Self::TooManyWaiting => "TOO_MANY_WAITING",
             Self::Objects(marquee_objects::Error::Unavailable(_)) => "OBJECT_STORE_UNAVAILABLE",
             Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) => {
                 "INTERNAL"

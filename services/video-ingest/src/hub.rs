@@ -73,6 +73,11 @@ impl Hub {
         }
     }
 
+    /// How many requests may wait for what is not there yet.
+    pub(crate) fn max_waiting(&self) -> usize {
+        self.shared.config.max_waiting
+    }
+
     /// The running broadcast of a channel.
     pub(crate) fn current(&self, channel: &str) -> Option<Broadcast> {
         self.shared.broadcasts.lock().get(channel).cloned()
@@ -203,7 +208,8 @@ impl Hub {
 
     fn actor(&self, name: &LiveStreamName) -> (Broadcast, Actor) {
         let shared = &self.shared;
-        let (broadcast, seen, commands) = Broadcast::new(name.clone(), shared.media.stream(name));
+        let (broadcast, seen, commands) =
+            Broadcast::new(name.clone(), shared.media.stream(name), &shared.config);
         let actor = Actor::new(
             seen,
             commands,

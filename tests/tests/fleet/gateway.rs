@@ -305,10 +305,7 @@ async fn rtmps_publishes_and_media_are_kept_while_playlists_move() -> Result<()>
     let segment = wait_for("a segment", SOON, async || {
         let answer = http::get(&playlist).await.ok()?;
         let text = (answer.status == 200).then_some(answer.body)?;
-        let file = text
-            .lines()
-            .find(|line| !line.starts_with('#') && !line.is_empty())?
-            .to_owned();
+        let file = text.lines().find(|line| line.starts_with("segment-"))?.to_owned();
         Some(playlist.replace("media.m3u8", &file))
     })
     .await?;
@@ -337,6 +334,37 @@ async fn rtmps_publishes_and_media_are_kept_while_playlists_move() -> Result<()>
     ensure!(statuses(&segment).await? == ["MISS", "HIT"]);
     let of_playlist = statuses(&playlist).await?;
     ensure!(!of_playlist.contains(&"HIT".to_owned()), "{of_playlist:?}");
+
+    let text = http::get(&playlist).await?.body;
+    let part = text.lines().rfind(|line| line.starts_with("#EXT-X-PART:"));
+    let part = part.and_then(|line| line.split('"').nth(1)).context("no part")?;
+    ensure!(statuses(&playlist.replace("media.m3u8", part)).await? == ["MISS", "HIT"]);
+    // The answer to a wish is shared for a second by all who have it, whoever they are.
+    wait_until("a shared answer", SOON, async || {
+        let (first, second) = (format!("test-{}", uuid()), format!("test-{}", uuid()));
+        for id in [&first, &second] {
+            let header = format!("x-request-id: {id}");
+            let url = format!("{playlist}?_HLS_msn=7&token={id}");
+            if curl(&[
+                "--output",
+                "/dev/null",
+                "--dump-header",
+                "-",
+                "--header",
+                &header,
+                &url,
+            ])
+            .await
+            .is_err()
+            {
+                return false;
+            }
+        }
+        logged(&place, &second)
+            .await
+            .is_ok_and(|line| line["cache"] == "HIT")
+    })
+    .await?;
     Ok(())
 }
 

@@ -16,6 +16,8 @@ export interface Engine {
   latency(): number | null;
   /** The position that live viewers should be at; null when not live. */
   liveEdge(): number | null;
+  /** Where there is something to see; null when that is all of it. */
+  beginning(): number | null;
   destroy(): void;
 }
 
@@ -26,12 +28,22 @@ const PATIENCE_MS = { live: 90_000, recording: 10_000 };
 const MOST_MEDIA_ERRORS = 4;
 
 const CONFIG: Partial<HlsConfig> = {
-  // Two target durations behind the edge rather than three: the packager cuts at keyframes, so a segment is complete.
-  liveSyncDurationCount: 2,
-  liveMaxLatencyDurationCount: 10,
-  maxLiveSyncPlaybackRate: 1.05,
+  // As far behind the edge as the playlist asks (PART-HOLD-BACK), in parts, each asked for before it is there. A target of
+  // our own (liveSyncDurationCount) would come before it.
+  lowLatencyMode: true,
+  // Whoever fell behind catches up without being pushed; a tenth faster is not heard.
+  maxLiveSyncPlaybackRate: 1.1,
   backBufferLength: 60,
   startFragPrefetch: true,
+  // A playlist that is waited for is refused with 503 while a broadcaster is away; it is no reason to give up.
+  playlistLoadPolicy: {
+    default: {
+      maxTimeToFirstByteMs: 12_000,
+      maxLoadTimeMs: 20_000,
+      timeoutRetry: { maxNumRetry: 4, retryDelayMs: 0, maxRetryDelayMs: 0 },
+      errorRetry: { maxNumRetry: 30, retryDelayMs: 500, maxRetryDelayMs: 2_000 },
+    },
+  },
 };
 
 export async function openEngine(
@@ -127,6 +139,11 @@ class MediaSourceEngine implements Engine {
     return this.live ? this.hls.liveSyncPosition : null;
   }
 
+  /** A stream that has just begun stands after gaps, which can be sought in and hold nothing. */
+  beginning(): number | null {
+    return this.hls.latestLevelDetails?.fragments.find((fragment) => !fragment.gap)?.start ?? null;
+  }
+
   destroy(): void {
     clearTimeout(this.timer);
     this.hls.destroy();
@@ -167,6 +184,10 @@ class NativeEngine implements Engine {
   liveEdge(): number | null {
     const edge = this.seekableEnd();
     return edge === null ? null : Math.max(0, edge - 4);
+  }
+
+  beginning(): number | null {
+    return null;
   }
 
   private seekableEnd(): number | null {

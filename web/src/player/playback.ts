@@ -200,7 +200,8 @@ export class Playback {
       if (seekable.length > 0) {
         // Live ends where viewers should be, not at the last byte: whoever is live stands at the end of the line.
         const end = edge === null ? seekable.end(seekable.length - 1) : Math.max(edge, this.video.currentTime);
-        this.range.value = [seekable.start(0), end];
+        const start = Math.max(seekable.start(0), this.engine?.beginning() ?? 0);
+        this.range.value = [Math.min(start, end), end];
       }
       this.latency.value = latency === null ? null : Math.round(latency * 10) / 10;
       this.atLiveEdge.value = edge === null || edge - this.video.currentTime < BEHIND_S;

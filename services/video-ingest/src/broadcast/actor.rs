@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use marquee_hls::{InitRecord, Kind, MediaPlaylist, Packager};
+use marquee_hls::{InitRecord, Packager};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,13 +20,13 @@ use self::encoders::Newcomer;
 use super::counts::Counts;
 use super::figures::Meter;
 use super::ledger::{Entry, Ledger};
-use super::{Command, Encoder, Playlists, Shared};
+use super::{Command, Encoder, Shared, Window};
 use crate::config::Config;
 use crate::domain::State;
 use crate::error::Result;
 use crate::media::Writer;
 
-/// How often figures are read while media arrives.
+/// How often figures are read while media arrives, and players that wait are told that nothing has come.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs one broadcast from its first encoder to its end.
@@ -37,7 +37,6 @@ pub(crate) struct Actor {
     ledger: Ledger,
     shutdown: CancellationToken,
     packager: Packager,
-    playlist: MediaPlaylist,
     init: Option<InitRecord>,
     writer: Option<Writer>,
     /// A write failed and the packager is ahead of the journal: it has to go back before another encoder begins.
@@ -67,9 +66,6 @@ impl Actor {
         shutdown: CancellationToken,
     ) -> Self {
         let packager = Packager::new(config.packager.clone());
-        let playlist = MediaPlaylist::new(Kind::Live {
-            window: config.listed_window(),
-        });
         let now = Instant::now();
         Self {
             shared,
@@ -78,7 +74,6 @@ impl Actor {
             ledger,
             shutdown,
             packager,
-            playlist,
             init: None,
             writer: None,
             is_ahead: false,
@@ -100,9 +95,7 @@ impl Actor {
     pub(crate) async fn recover(&mut self, entry: Entry) -> Result<bool> {
         let (writer, journal) = self.shared.folder.writer().await?;
         self.packager = Packager::resume(self.config.packager.clone(), journal.state());
-        self.playlist = journal.playlist(Kind::Live {
-            window: self.config.listed_window(),
-        });
+        self.window().restore(&journal);
         self.init = journal.inits.last().cloned();
         self.meter = Meter::resume(&journal);
         self.writer = Some(writer);
@@ -111,7 +104,6 @@ impl Actor {
             self.end().await;
             return Ok(false);
         }
-        self.show_playlists();
         self.interrupted().await;
         self.grace = Some(Instant::now() + self.config.reconnect_grace);
         Ok(true)
@@ -170,7 +162,7 @@ impl Actor {
 
     fn timer(&self) -> Instant {
         let newcomer = self.newcomer.as_ref().map(|newcomer| newcomer.deadline);
-        let figures = self.encoder.as_ref().map(|_| self.next_figures);
+        let figures = self.entry.as_ref().map(|_| self.next_figures);
         let far = Instant::now() + Duration::from_secs(3_600);
         [newcomer, self.silence(), figures]
             .into_iter()
@@ -192,7 +184,10 @@ impl Actor {
         }
         if self.next_figures <= now {
             self.next_figures = now + FIGURES_EVERY;
-            self.read_figures(now);
+            if self.encoder.is_some() {
+                self.read_figures(now);
+            }
+            self.window().tick();
         }
         if self.silence().is_some_and(|end| end <= now) {
             self.fell_silent().await;
@@ -221,9 +216,8 @@ impl Actor {
             .send_replace(self.entry.as_ref().map(|entry| entry.stream.clone()));
     }
 
-    fn show_playlists(&self) {
-        self.shared
-            .playlists
-            .send_replace(Playlists::render(self.init.as_ref(), &self.playlist).map(Arc::new));
+    /// What players see.
+    fn window(&self) -> &Window {
+        &self.shared.source
     }
 }

@@ -1,49 +1,47 @@
-//! Playlists, rendered once per change and served to all as the same bytes.
+//! Playlists of streams that do not run, rendered once and served to all as the same bytes.
 
-use bytes::Bytes;
-use marquee_hls::{InitRecord, Journal, Kind, MediaPlaylist, MultivariantPlaylist, Variant};
+use marquee_hls::{Journal, Kind, LivePlaylist, MediaPlaylist, MultivariantPlaylist, Variant};
+
+use super::window::{MEDIA_PLAYLIST, Text};
 
 /// The two texts that a player reads.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Playlists {
-    /// The renditions; each names its media playlist with this prefix: empty, or a folder with its slash.
     variants: Vec<Variant>,
     /// The segments.
-    pub(crate) media: Bytes,
+    pub(crate) media: Text,
 }
 
 impl Playlists {
-    /// Renders both; `None` while there is nothing to play.
-    pub(crate) fn render(init: Option<&InitRecord>, playlist: &MediaPlaylist) -> Option<Self> {
-        let media = playlist.render("")?;
+    /// The playlists of a stream that is not running; `None` when there is nothing to play.
+    pub(crate) fn of(journal: &Journal, kind: Kind) -> Option<Self> {
+        let (media, bandwidth) = match kind {
+            // With the media sequence numbers that players know from before the end.
+            Kind::Live { window } => {
+                let mut playlist = LivePlaylist::of(journal, window);
+                playlist.end();
+                (playlist.render(false, &[])?, playlist.bandwidth())
+            }
+            Kind::Event | Kind::Vod => {
+                let mut playlist: MediaPlaylist = journal.playlist(kind);
+                playlist.end();
+                (playlist.render("")?, playlist.bandwidth())
+            }
+        };
         let variant = Variant {
-            uri: "media.m3u8".to_owned(),
-            init: init?.clone(),
-            bandwidth: playlist.bandwidth(),
+            uri: MEDIA_PLAYLIST.to_owned(),
+            init: journal.inits.last()?.clone(),
+            bandwidth,
         };
         Some(Self {
             variants: vec![variant],
-            media: media.into(),
+            media: Text::new(media),
         })
     }
 
-    /// The playlists of a stream that is not running.
-    pub(crate) fn of(journal: &Journal, kind: Kind) -> Option<Self> {
-        let mut playlist = journal.playlist(kind);
-        playlist.end();
-        Self::render(journal.inits.last(), &playlist)
-    }
-
-    /// The multivariant playlist, for a reader to whom the media playlist is in `folder` (empty, or with its slash).
-    pub(crate) fn multivariant(&self, folder: &str) -> String {
-        let variants = self
-            .variants
-            .iter()
-            .map(|variant| Variant {
-                uri: format!("{folder}{}", variant.uri),
-                ..variant.clone()
-            })
-            .collect();
+    /// The multivariant playlist.
+    pub(crate) fn multivariant(&self) -> String {
+        let variants = self.variants.clone();
         MultivariantPlaylist { variants }.render()
     }
 }

@@ -18,40 +18,50 @@ pub(crate) struct Clip {
     pub(crate) frames: Vec<Tag>,
 }
 
+const CODECS: &[&str] = &[
+    "-c:v",
+    "libx264",
+    "-preset",
+    "ultrafast",
+    "-pix_fmt",
+    "yuv420p",
+    "-g",
+    "25",
+    "-keyint_min",
+    "25",
+    "-sc_threshold",
+    "0",
+    "-bf",
+    "2",
+    "-b:v",
+    "300k",
+    "-c:a",
+    "aac",
+    "-b:a",
+    "64k",
+];
+
 /// The clip that most tests publish.
 pub(crate) fn clip() -> &'static Clip {
     static CLIP: OnceLock<Clip> = OnceLock::new();
-    CLIP.get_or_init(|| {
-        make(&[
-            "-c:v",
-            "libx264",
-            "-preset",
-            "ultrafast",
-            "-pix_fmt",
-            "yuv420p",
-            "-g",
-            "25",
-            "-keyint_min",
-            "25",
-            "-sc_threshold",
-            "0",
-            "-bf",
-            "2",
-            "-b:v",
-            "300k",
-            "-c:a",
-            "aac",
-            "-b:a",
-            "64k",
-        ])
-    })
+    CLIP.get_or_init(|| make(CODECS))
+}
+
+/// The same, four times as large.
+pub(crate) fn large() -> &'static Clip {
+    static CLIP: OnceLock<Clip> = OnceLock::new();
+    CLIP.get_or_init(|| make_sized("640x360", CODECS))
 }
 
 fn make(codecs: &[&str]) -> Clip {
+    make_sized("320x180", codecs)
+}
+
+fn make_sized(size: &str, codecs: &[&str]) -> Clip {
     let seconds = (LENGTH / 1_000).to_string();
     let output = Command::new("ffmpeg")
         .args(["-hide_banner", "-loglevel", "error", "-nostdin"])
-        .args(["-f", "lavfi", "-i", &format!("testsrc2=size=320x180:rate={RATE}")])
+        .args(["-f", "lavfi", "-i", &format!("testsrc2=size={size}:rate={RATE}")])
         .args(["-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000"])
         .args(codecs)
         .args([

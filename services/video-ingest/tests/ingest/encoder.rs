@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use crate::clip::{LENGTH, clip};
+use crate::clip::{Clip, LENGTH, clip};
 
 /// How long anything may take on a busy machine.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -27,6 +27,9 @@ pub(crate) struct Encoder {
     socket: TcpStream,
     session: ClientSession,
     began: Instant,
+    clip: &'static Clip,
+    /// Milliseconds when the clip began.
+    base: u32,
     /// Next frame of the clip, over all rounds.
     next: usize,
     /// Milliseconds sent.
@@ -67,6 +70,8 @@ impl Encoder {
             socket,
             session,
             began: Instant::now(),
+            clip: clip(),
+            base: 0,
             next: 0,
             sent: 0,
             said: None,
@@ -117,12 +122,12 @@ impl Encoder {
 
     /// Sends the clip's next frames until `millis` more are sent, without waiting. Begins with a keyframe.
     pub(crate) async fn send(&mut self, millis: u32) -> std::io::Result<()> {
-        let frames = &clip().frames;
+        let frames = &self.clip.frames;
         let until = self.sent + millis;
         loop {
             let round = u32::try_from(self.next / frames.len()).unwrap();
             let tag = &frames[self.next % frames.len()];
-            let timestamp = round * LENGTH + tag.timestamp;
+            let timestamp = self.base + round * LENGTH + tag.timestamp;
             if timestamp >= until {
                 self.sent = until;
                 return Ok(());
@@ -130,6 +135,15 @@ impl Encoder {
             self.send_tag(tag.kind, timestamp, &tag.payload).await?;
             self.next += 1;
         }
+    }
+
+    /// Goes on with another clip on the same connection.
+    pub(crate) async fn change(&mut self, clip: &'static Clip) -> std::io::Result<()> {
+        (self.clip, self.base, self.next) = (clip, self.sent, 0);
+        for tag in &clip.headers {
+            self.send_tag(tag.kind, self.sent, &tag.payload).await?;
+        }
+        Ok(())
     }
 
     pub(crate) async fn send_tag(

@@ -14,6 +14,15 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
+    /// With a head as it came.
+    pub(crate) fn of(head: &str, body: Vec<u8>) -> Self {
+        Self {
+            status: head.split(' ').nth(1).unwrap().parse().unwrap(),
+            head: head.to_owned(),
+            body,
+        }
+    }
+
     pub(crate) fn header(&self, name: &str) -> &str {
         let mut headers = self.head.lines().filter_map(|line| line.split_once(": "));
         headers
@@ -41,14 +50,13 @@ pub(crate) async fn request(http: SocketAddr, path: &str, headers: &str) -> Answ
     socket.read_to_end(&mut bytes).await.unwrap();
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    let body = bytes[end + 4..].to_vec();
-    Answer { status, head, body }
+    Answer::of(&head, bytes[end + 4..].to_vec())
 }
 
-/// A media playlist.
+/// A media playlist: finished segments, without the gaps that a live one begins with.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Playlist {
+    /// By its file name.
     pub(crate) first: u64,
     pub(crate) segments: Vec<String>,
     pub(crate) inits: Vec<String>,
@@ -62,19 +70,23 @@ impl Playlist {
     pub(crate) fn parse(text: &str) -> Self {
         let values = |tag: &'static str| text.lines().filter_map(move |line| line.strip_prefix(tag));
         let uri = |value: &str| value.trim_start_matches("URI=").trim_matches('"').to_owned();
+        let segments: Vec<String> = text
+            .lines()
+            .filter(|line| line.starts_with("segment-"))
+            .map(str::to_owned)
+            .collect();
+        let gaps = text.lines().filter(|line| *line == "#EXT-X-GAP").count();
+        let number = |file: &String| file["segment-".len()..].trim_end_matches(".m4s").parse::<u64>();
         Self {
-            first: values("#EXT-X-MEDIA-SEQUENCE:").next().unwrap().parse().unwrap(),
-            segments: text
-                .lines()
-                .filter(|line| !line.is_empty() && !line.starts_with('#'))
-                .map(str::to_owned)
-                .collect(),
+            first: segments.first().map_or(0, |file| number(file).unwrap()),
+            segments,
             inits: values("#EXT-X-MAP:").map(uri).collect(),
             discontinuities: text
                 .lines()
                 .filter(|line| *line == "#EXT-X-DISCONTINUITY")
                 .count(),
             seconds: values("#EXTINF:")
+                .skip(gaps)
                 .map(|value| value.trim_end_matches(',').parse::<f64>().unwrap())
                 .sum(),
             ended: text.lines().any(|line| line == "#EXT-X-ENDLIST"),
@@ -83,7 +95,7 @@ impl Playlist {
 
     /// The media sequence number of the last segment.
     pub(crate) fn last(&self) -> u64 {
-        self.first + self.segments.len() as u64 - 1
+        (self.first + self.segments.len() as u64).saturating_sub(1)
     }
 }
 

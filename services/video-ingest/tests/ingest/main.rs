@@ -14,6 +14,7 @@ mod logs;
 #[path = "../../../../common/hls/tests/stage/mp4.rs"]
 mod mp4;
 mod peer;
+mod player;
 mod stage;
 mod story;
 
@@ -21,6 +22,7 @@ mod disk;
 mod enhanced;
 mod hostile;
 mod keys;
+mod low_latency;
 mod publish;
 mod reads;
 mod reconnect;

@@ -1,19 +1,24 @@
-//! What becomes of the media: packaged, stored, listed.
+//! What becomes of the media: packaged, shown, stored.
 
 use jiff::Timestamp;
-use marquee_hls::{Kind, Output, Packager, UtcMicros};
+use marquee_hls::{Init, Output, Packager, Segment, UtcMicros};
 
 use super::Actor;
 use crate::broadcast::Input;
 use crate::error::{Error, Result, chain};
 use crate::media::Writer;
+use crate::relay::Tag;
 
 impl Actor {
-    pub(super) async fn media(&mut self, encoder: u64, batch: Vec<Input>) {
+    pub(super) async fn media(&mut self, encoder: u64, batch: Vec<Input>, tags: Vec<Tag>) {
         if self.encoder.as_ref().is_none_or(|current| current.id != encoder) {
             return;
         }
-        self.refuse_newcomer();
+        // Captions alone are no sign of life.
+        if !batch.is_empty() {
+            self.refuse_newcomer();
+        }
+        self.shared.relay.push(tags);
         let now = UtcMicros(Timestamp::now().as_microsecond());
         let before = self.meter.bytes();
         for input in batch {
@@ -49,17 +54,37 @@ impl Actor {
         self.take_over(&error.for_encoder()).await;
     }
 
-    /// Puts away what the packager gave out. After an error of the storage the packager is ahead of the journal.
+    /// Shows and puts away what the packager gave out. After an error of the storage the packager is ahead of the journal.
     async fn outputs(&mut self, outputs: Vec<Output>) -> Result<()> {
-        for output in outputs {
+        let mut outputs = outputs.into_iter().peekable();
+        let mut shown = None;
+        while let Some(output) = outputs.next() {
             let stored = match output {
                 Output::Warning(warning) => {
                     self.counts.repairs.increment(1);
                     tracing::debug!(stream = %self.shared.name, %warning, "the timeline was repaired");
                     continue;
                 }
-                Output::Part(_) => continue,
-                output => self.store(output).await,
+                Output::Part(part) => {
+                    // The last part and its segment are one change: those who wait are woken once.
+                    let segment = match outputs.peek() {
+                        Some(Output::Segment(segment)) if segment.record.msn == part.msn => {
+                            Some(segment.record.clone())
+                        }
+                        _ => None,
+                    };
+                    shown = segment.as_ref().map(|segment| segment.msn);
+                    self.window().part(part, segment);
+                    continue;
+                }
+                Output::Init(init) => self.begin_generation(init).await,
+                Output::Segment(segment) => {
+                    // Players do not wait for the disk.
+                    if shown != Some(segment.record.msn) {
+                        self.window().segment(segment.record.clone());
+                    }
+                    self.store(segment).await
+                }
             };
             if stored.is_err() {
                 self.is_ahead = true;
@@ -69,29 +94,25 @@ impl Actor {
         Ok(())
     }
 
-    async fn store(&mut self, output: Output) -> Result<()> {
-        match output {
-            Output::Init(init) => {
-                self.on_air().await?;
-                let record = init.record.clone();
-                let (writer, stored) = self.take_writer().await?.init(init).await;
-                self.writer = Some(writer);
-                stored?;
-                self.init = Some(record);
-                self.show_recording();
-            }
-            Output::Segment(segment) => {
-                let (writer, stored) = self.take_writer().await?.segment(&segment).await;
-                self.writer = Some(writer);
-                stored?;
-                self.counts.segments.increment(1);
-                // What leaves the live playlist stays on disk: it is the recording.
-                self.playlist.push(segment.record);
-                self.show_recording();
-                self.show_playlists();
-            }
-            Output::Part(_) | Output::Warning(_) => {}
-        }
+    async fn begin_generation(&mut self, init: Init) -> Result<()> {
+        self.on_air().await?;
+        self.window().init(&init);
+        let record = init.record.clone();
+        let (writer, stored) = self.take_writer().await?.init(init).await;
+        self.writer = Some(writer);
+        stored?;
+        self.init = Some(record);
+        self.show_recording();
+        Ok(())
+    }
+
+    /// What leaves the live playlist stays on disk: it is the recording.
+    async fn store(&mut self, segment: Segment) -> Result<()> {
+        let (writer, stored) = self.take_writer().await?.segment(&segment).await;
+        self.writer = Some(writer);
+        stored?;
+        self.counts.segments.increment(1);
+        self.show_recording();
         Ok(())
     }
 
@@ -134,13 +155,10 @@ impl Actor {
             Ok((writer, journal)) => {
                 self.packager = Packager::resume(self.config.packager.clone(), journal.state());
                 // The line that failed may be whole after all.
-                self.playlist = journal.playlist(Kind::Live {
-                    window: self.config.listed_window(),
-                });
+                self.window().restore(&journal);
                 self.init = journal.inits.last().cloned();
                 self.writer = Some(writer);
                 self.is_ahead = false;
-                self.show_playlists();
             }
             Err(error) => {
                 tracing::error!(stream = %self.shared.name, error = %chain(&error), "the journal cannot be opened");

@@ -48,6 +48,7 @@ impl Actor {
     /// The encoder is gone: what it sent is kept, and the grace period begins.
     pub(super) async fn interrupted(&mut self) {
         self.flush().await;
+        self.window().interrupt();
         self.proof = None;
         self.counts.on_air(false);
         let figures = self.meter.interrupt(self.began.elapsed(), self.init.as_ref());
@@ -92,8 +93,7 @@ impl Actor {
             let turn = Turn::Ended(journal.unwrap_or_else(Journal::default));
             self.until_stored(&mut entry, &turn).await;
             tracing::info!(stream = %self.shared.name, "the stream ended");
-            self.playlist.end();
-            self.show_playlists();
+            self.window().end();
         }
         self.entry = Some(entry);
         self.show_stream();
@@ -112,6 +112,7 @@ impl Actor {
         }
         self.send_all_away(RESTARTING);
         self.interrupted().await;
+        self.window().close();
     }
 
     /// Tries until the store takes it: what encoders and viewers saw must not be forgotten.
