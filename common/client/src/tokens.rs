@@ -154,9 +154,7 @@ impl TokenSource for ServiceTokens {
         match fetched.as_deref() {
             Ok(Some(Ok(token))) => Ok(token.clone()),
             Ok(Some(Err(error))) => Err(Error::ServiceTokenUnavailable(error.to_string().into())),
-            _ => Err(Error::ServiceTokenUnavailable(
-                "the process is stopping".into(),
-            )),
+            _ => Err(Error::ServiceTokenUnavailable("the process is stopping".into())),
         }
     }
 }
