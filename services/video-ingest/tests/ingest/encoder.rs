@@ -161,6 +161,12 @@ impl Encoder {
         self.flush().await
     }
 
+    /// Sends bytes that the session knows nothing of.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.flush().await?;
+        self.socket.write_all(bytes).await
+    }
+
     async fn flush(&mut self) -> std::io::Result<()> {
         while !self.session.output().is_empty() {
             let written = self.socket.write(self.session.output()).await?;

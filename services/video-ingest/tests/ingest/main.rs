@@ -21,6 +21,7 @@ mod story;
 mod disk;
 mod enhanced;
 mod hostile;
+mod interleaved;
 mod keys;
 mod low_latency;
 mod publish;
