@@ -23,6 +23,13 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "an encoder whose clock jumps",
     ),
     ("video_ingest_connections_refused_total", "too many encoders"),
+    ("video_ingest_segments_not_stored_total", "a full disk"),
+    ("video_ingest_recordings_paused", "a full disk"),
+    ("video_ingest_uploaded_bytes_total", "an object store"),
+    ("video_ingest_upload_duration_seconds", "an object store"),
+    ("video_ingest_upload_failures_total", "an object store"),
+    ("video_ingest_object_store_up", "an object store"),
+    ("video_ingest_recordings_deleted_total", "a recording that is deleted"),
     ("analytics_swept_sessions_total", "a player that falls silent"),
     (
         "analytics_store_retries_total",

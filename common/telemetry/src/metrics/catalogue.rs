@@ -157,9 +157,43 @@ pub const METRICS: &[Described] = &[
         "video_ingest_received_bytes_total",
         "Bytes of media that encoders sent",
     ),
+    counter("video_ingest_segments_written_total", "Segments that were made"),
     counter(
-        "video_ingest_segments_written_total",
-        "Segments that were written",
+        "video_ingest_segments_not_stored_total",
+        "Segments that were shown and are missing in the recording",
+    ),
+    gauge(
+        "video_ingest_recordings_paused",
+        "Streams that should be recorded and are not now",
+    ),
+    gauge("video_ingest_media_bytes", "Bytes of media in the media folder"),
+    gauge(
+        "video_ingest_media_free_bytes",
+        "Bytes left on the disk of the media folder",
+    ),
+    gauge(
+        "video_ingest_upload_backlog_bytes",
+        "Bytes that wait to be brought to the object store",
+    ),
+    counter(
+        "video_ingest_uploaded_bytes_total",
+        "Bytes brought to the object store",
+    ),
+    histogram(
+        "video_ingest_upload_duration_seconds",
+        "Bringing one file to the object store",
+    ),
+    counter(
+        "video_ingest_upload_failures_total",
+        "Tries to reach the object store that failed",
+    ),
+    gauge(
+        "video_ingest_object_store_up",
+        "Whether the last request to the object store was answered",
+    ),
+    counter(
+        "video_ingest_recordings_deleted_total",
+        "Recordings that were deleted",
     ),
     counter(
         "video_ingest_timeline_repairs_total",
