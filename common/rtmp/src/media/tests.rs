@@ -237,3 +237,59 @@ proptest! {
         prop_assert!(Video::tracks(&bytes).all(|video| video.is_err() || video.is_ok_and(|v| v.offset_ns < 1_000_000)));
     }
 }
+
+/// A message of several tracks as E-RTMP writes it, behind prefixes of any type and length.
+fn packed(
+    head: u8,
+    multitrack: u8,
+    prefixes: &[(u8, Vec<u8>)],
+    tracks: &[(u8, [u8; 4], Vec<u8>)],
+) -> Vec<u8> {
+    const CODED_FRAMES: u8 = 1;
+    let mut bytes = vec![head | if prefixes.is_empty() { multitrack } else { 7 }];
+    for (index, (kind, data)) in prefixes.iter().enumerate() {
+        match u8::try_from(data.len() - 1) {
+            Ok(size) if size < 255 => bytes.push(size),
+            _ => {
+                bytes.push(255);
+                bytes.extend(u16::try_from(data.len() - 1).unwrap().to_be_bytes());
+            }
+        }
+        bytes.extend(data);
+        let next = if index + 1 < prefixes.len() { 7 } else { multitrack };
+        bytes.push(kind << 4 | next);
+    }
+    bytes.push(2 << 4 | CODED_FRAMES);
+    for (track, four_cc, body) in tracks {
+        bytes.extend(four_cc);
+        bytes.push(*track);
+        bytes.extend(&u32::try_from(body.len()).unwrap().to_be_bytes()[1..]);
+        bytes.extend(body);
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn tracks_and_prefixes_of_every_kind_read_back(
+        prefixes in prop::collection::vec((0u8..16, prop::collection::vec(any::<u8>(), 1..600)), 0..4),
+        tracks in prop::collection::vec(
+            (any::<u8>(), prop_oneof![Just(*b"av01"), Just(*b"vp09"), Just(*b"zzzz")], prop::collection::vec(any::<u8>(), 0..40)),
+            1..6,
+        ),
+    ) {
+        let bytes = Bytes::from(packed(0x90, 6, &prefixes, &tracks));
+        let read: Vec<_> = Video::tracks(&bytes).collect::<Result<_, _>>().unwrap();
+        prop_assert_eq!(read.len(), tracks.len());
+        let last = prefixes.iter().rev().find(|(kind, data)| *kind == 0 && data.len() >= 3);
+        let nanos = last.map_or(0, |(_, data)| u32::from_be_bytes([0, data[0], data[1], data[2]]));
+        let expected_ns = if nanos < 1_000_000 { nanos } else { 0 };
+        for (video, (track, four_cc, data)) in read.into_iter().zip(&tracks) {
+            prop_assert_eq!((video.track, video.offset_ns), (*track, expected_ns));
+            match video.body {
+                VideoBody::CodedFrames { data: found, .. } => prop_assert_eq!(&found[..], &data[..]),
+                other => prop_assert!(four_cc == b"zzzz", "{:?}", other),
+            }
+        }
+    }
+}
