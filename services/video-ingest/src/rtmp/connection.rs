@@ -291,7 +291,7 @@ impl Connection {
 
     async fn flush(&mut self) -> Result<(), End> {
         while !self.session.output().is_empty() {
-            let write = timeout(WRITE_TIMEOUT, self.socket.write(self.session.output())).await;
+            let write = timeout(WRITE_TIMEOUT, self.socket.send(self.session.output())).await;
             match write {
                 Ok(written) => self.session.advance_output(written?),
                 Err(_) => return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),

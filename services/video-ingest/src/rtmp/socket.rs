@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
@@ -22,6 +22,13 @@ impl Socket {
             Self::Plain(socket) => socket.set_nodelay(nodelay),
             Self::Tls(socket) => socket.get_ref().0.set_nodelay(nodelay),
         }
+    }
+
+    /// Writes some of it, so that nothing of that is left here: TLS holds back what the kernel did not take at once.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let sent = self.write(bytes).await?;
+        self.flush().await?;
+        Ok(sent)
     }
 }
 
