@@ -86,7 +86,11 @@ async fn published(sink: &str) -> Seen {
     let seen = tokio::time::timeout(LIMIT, serve(socket)).await.expect("it ends");
     let output = tokio::time::timeout(LIMIT, child.wait_with_output()).await;
     let output = output.expect("it ends in time").unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     seen
 }
 
