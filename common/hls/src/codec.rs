@@ -8,6 +8,7 @@ mod frame_rate;
 mod hevc;
 mod nal;
 mod opus;
+mod range;
 mod vp9;
 
 pub use aac::Aac;
@@ -16,6 +17,7 @@ pub use avc::Avc;
 pub use frame_rate::FrameRate;
 pub use hevc::{Hevc, ProfileTierLevel};
 pub use opus::{Opus, OpusMapping};
+pub use range::VideoRange;
 pub use vp9::Vp9;
 
 use bytes::Bytes;
@@ -97,6 +99,19 @@ impl VideoConfig {
             Self::Hevc(hevc) => hevc.frame_rate,
             Self::Av1(av1) => av1.frame_rate,
             Self::Vp9(vp9) => vp9.frame_rate,
+        }
+    }
+
+    /// How brightness is coded, when that is told; `None` is SDR.
+    pub fn range(&self) -> Option<VideoRange> {
+        match self {
+            Self::Avc(avc) => avc.range,
+            Self::Hevc(hevc) => hevc.range,
+            Self::Av1(av1) => av1
+                .format
+                .colour
+                .and_then(|[_, transfer, _]| VideoRange::of_transfer(transfer)),
+            Self::Vp9(vp9) => VideoRange::of_transfer(vp9.colour[1]),
         }
     }
 

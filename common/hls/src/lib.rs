@@ -42,7 +42,7 @@ mod timeline;
 
 pub use codec::{
     Aac, AudioConfig, Av1, Av1Format, Avc, FrameRate, Hevc, Opus, OpusMapping, ProfileTierLevel, VideoConfig,
-    Vp9,
+    VideoRange, Vp9,
 };
 pub use error::Error;
 pub use fmp4::Part;

@@ -277,6 +277,7 @@ impl Packager {
                 codecs: codecs.join(","),
                 resolution: video.map(VideoConfig::resolution),
                 frame_rate: video.and_then(VideoConfig::frame_rate),
+                range: video.and_then(VideoConfig::range),
                 part_target_us: self.segmenter.state().part_target_us,
                 target_duration: self.segmenter.state().target_duration,
             },

@@ -8,7 +8,7 @@
 
 mod stage;
 
-use marquee_hls::{AudioConfig, Frame, FrameRate, MediaConfig, Track, VideoConfig};
+use marquee_hls::{AudioConfig, Frame, FrameRate, MediaConfig, Track, VideoConfig, VideoRange};
 use stage::mp4::Clip;
 use stage::{Message, Stage, decode_errors, frames, packets, steps};
 
@@ -107,6 +107,30 @@ fn hevc_with_b_frames_and_aac() {
     assert_eq!(record.resolution, Some((320, 180)));
     assert_eq!(record.frame_rate, FrameRate::new(30_000, 1_001));
     assert_eq!(stage.durations_us()[..3], [2_002_000; 3]);
+}
+
+#[test]
+fn high_dynamic_range_is_told_by_every_codec() {
+    let pictures = "-f lavfi -i testsrc2=size=320x180:rate=25 -t 2";
+    let hevc = "-c:v libx265 -preset ultrafast -tag:v hvc1 -pix_fmt yuv420p10le -x265-params \
+                log-level=error:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc";
+    let avc =
+        "-c:v libx264 -preset ultrafast -color_primaries bt2020 -color_trc arib-std-b67 -colorspace bt2020nc";
+    let av1 = "-c:v libaom-av1 -cpu-used 8 -usage realtime -color_primaries bt2020 -color_trc smpte2084 \
+               -colorspace bt2020nc";
+    let sdr = "-c:v libx264 -preset ultrafast -color_primaries bt709 -color_trc bt709 -colorspace bt709";
+    for (codec, name, range) in [
+        (hevc, "hvc1.2.4.L", Some(VideoRange::Pq)),
+        (avc, "avc1.", Some(VideoRange::Hlg)),
+        (av1, "av01.0.00M.08.0.110.09.16.09.0", Some(VideoRange::Pq)),
+        (sdr, "avc1.", None),
+    ] {
+        let stage = published(&Clip::make(&format!("{pictures} {codec}")));
+        let record = &stage.inits[0].record;
+        assert!(record.codecs.starts_with(name), "{}", record.codecs);
+        assert_eq!(record.range, range, "{name}");
+        assert_eq!(decode_errors(&stage.vod()), "");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use marquee_hls::{
     Bandwidth, Error, FrameRate, Gap, InitRecord, Journal, Kind, MediaPlaylist, MultivariantPlaylist, Record,
-    SegmentRecord, UtcMicros, Variant,
+    SegmentRecord, UtcMicros, Variant, VideoRange,
 };
 use proptest::prelude::*;
 use quick_m3u8::config::ParsingOptionsBuilder;
@@ -223,9 +223,36 @@ fn init() -> InitRecord {
         codecs: "avc1.64001f,mp4a.40.2".to_owned(),
         resolution: Some((1_280, 720)),
         frame_rate: FrameRate::new(30_000, 1_001),
+        range: None,
         part_target_us: Some(210_000),
         target_duration: Some(2),
     }
+}
+
+#[test]
+fn a_high_dynamic_range_is_told_and_kept() {
+    for (range, name) in [(VideoRange::Pq, "PQ"), (VideoRange::Hlg, "HLG")] {
+        let init = InitRecord {
+            range: Some(range),
+            ..init()
+        };
+        let line = Record::from(init.clone()).to_line();
+        assert_eq!(Record::from_line(&line), Ok(Record::Init(init.clone())));
+        let variant = Variant {
+            uri: "media.m3u8".to_owned(),
+            init,
+            bandwidth: Bandwidth::default(),
+        };
+        let text = MultivariantPlaylist {
+            variants: vec![variant],
+        }
+        .render();
+        assert!(text.contains(&format!(",VIDEO-RANGE={name}\n")), "{text}");
+    }
+    let newer = Record::from(init())
+        .to_line()
+        .replace(" part=", " range=XYZ part=");
+    assert_eq!(Record::from_line(&newer), Ok(Record::Init(init())));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::bits::{Bits, without_emulation_prevention};
 use super::frame_rate::FrameRate;
 use super::nal;
+use super::range::VideoRange;
 use crate::{Error, Result};
 
 /// An H.264 track.
@@ -16,6 +17,8 @@ pub struct Avc {
     pub height: u16,
     /// From the VUI's timing information, if it is there.
     pub frame_rate: Option<FrameRate>,
+    /// From the VUI; `None` is SDR.
+    pub range: Option<VideoRange>,
     /// profile_idc, the constraint flags and level_idc.
     pub profile: [u8; 3],
     /// Bytes of a NAL unit's length prefix, 1 to 4.
@@ -60,6 +63,7 @@ impl Avc {
             width: parsed.width,
             height: parsed.height,
             frame_rate: parsed.frame_rate,
+            range: parsed.range,
             // From the parameter set, which is what the decoder obeys; some encoders leave the record's copy wrong.
             profile: [first[1], first[2], first[3]],
             length_size,
@@ -104,6 +108,7 @@ fn parameter_sets(record: &mut Bytes, count_mask: u8) -> Option<Vec<Bytes>> {
 struct Sps {
     width: u16,
     height: u16,
+    range: Option<VideoRange>,
     frame_rate: Option<FrameRate>,
     format: (u8, u8, u8),
 }
@@ -191,11 +196,14 @@ fn read(bits: &mut Bits<'_>) -> Option<Sps> {
     let width = (width_in_mbs * 16).checked_sub((crop[0] + crop[1]) * unit_x)?;
     let height = (height_in_map_units * fields * 16).checked_sub((crop[2] + crop[3]) * unit_y * fields)?;
     let in_range = |pixels: u64| u16::try_from(pixels).ok().filter(|&p| (1..=16_384).contains(&p));
+    let (width, height) = (in_range(width)?, in_range(height)?);
+    // Optional to us: a parameter set that ends within its VUI still decodes.
+    let (range, frame_rate) = if bits.bit()? { vui(bits) } else { (None, None) };
     Some(Sps {
-        width: in_range(width)?,
-        height: in_range(height)?,
-        // Optional to us: a parameter set that ends within its VUI still decodes.
-        frame_rate: if bits.bit()? { vui_frame_rate(bits) } else { None },
+        width,
+        height,
+        range,
+        frame_rate,
         format: (chroma_format as u8, luma_depth as u8, chroma_depth as u8),
     })
 }
@@ -213,23 +221,15 @@ fn skip_scaling_list(bits: &mut Bits<'_>, size: u32) -> Option<()> {
     Some(())
 }
 
-fn vui_frame_rate(bits: &mut Bits<'_>) -> Option<FrameRate> {
-    if bits.bit()? && bits.bits(8)? == 255 {
-        bits.bits(32)?;
+/// What the video usability information tells, as far as it is whole.
+fn vui(bits: &mut Bits<'_>) -> (Option<VideoRange>, Option<FrameRate>) {
+    match nal::video_range(bits) {
+        Some(range) => (range, frame_rate(bits)),
+        None => (None, None),
     }
-    if bits.bit()? {
-        bits.bit()?;
-    }
-    if bits.bit()? {
-        bits.bits(4)?;
-        if bits.bit()? {
-            bits.bits(24)?;
-        }
-    }
-    if bits.bit()? {
-        bits.ue()?;
-        bits.ue()?;
-    }
+}
+
+fn frame_rate(bits: &mut Bits<'_>) -> Option<FrameRate> {
     if !bits.bit()? {
         return None;
     }

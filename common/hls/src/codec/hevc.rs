@@ -7,6 +7,7 @@ use bytes::Bytes;
 use self::sps::Sps;
 use super::frame_rate::FrameRate;
 use super::nal;
+use super::range::VideoRange;
 use crate::{Error, Result};
 
 const VPS: u8 = 32;
@@ -28,6 +29,8 @@ pub struct Hevc {
     pub height: u16,
     /// From the VUI's timing information, if it is there.
     pub frame_rate: Option<FrameRate>,
+    /// From the VUI; `None` is SDR.
+    pub range: Option<VideoRange>,
     /// Profile, tier and level.
     pub profile: ProfileTierLevel,
     /// chroma_format_idc: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
@@ -117,6 +120,7 @@ impl Hevc {
             width: parsed.width,
             height: parsed.height,
             frame_rate: parsed.frame_rate,
+            range: parsed.range,
             profile: parsed.profile,
             chroma_format: parsed.chroma_format,
             bit_depth: parsed.bit_depth,

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{Kind, MediaPlaylist};
-use crate::codec::FrameRate;
+use crate::codec::{FrameRate, VideoRange};
 use crate::{Error, Result, State, UtcMicros};
 
 /// What a player must know about a generation before it loads anything.
@@ -19,6 +19,8 @@ pub struct InitRecord {
     pub resolution: Option<(u16, u16)>,
     /// Known if the parameter sets or the first frames told.
     pub frame_rate: Option<FrameRate>,
+    /// `None` is SDR.
+    pub range: Option<VideoRange>,
     /// `PART-TARGET` of the stream in microseconds, fixed by its first generation; `None` in what older builds wrote.
     pub part_target_us: Option<i64>,
     /// `EXT-X-TARGETDURATION` of the stream in seconds, as far as it is known when the generation begins.
@@ -105,6 +107,9 @@ impl Record {
                 if let Some(rate) = init.frame_rate {
                     let _ = write!(line, " rate={}/{}", rate.numerator, rate.denominator);
                 }
+                if let Some(range) = init.range {
+                    let _ = write!(line, " range={}", range.name());
+                }
                 if let Some(part) = init.part_target_us {
                     let _ = write!(line, " part={part}");
                 }
@@ -143,6 +148,8 @@ impl Record {
                 codecs: (*fields.get("codecs").ok_or("a field is missing")?).to_owned(),
                 resolution: fields.get("size").map(|v| resolution(v)).transpose()?,
                 frame_rate: fields.get("rate").map(|v| frame_rate(v)).transpose()?,
+                // One that only a newer build knows is left out.
+                range: fields.get("range").and_then(|name| VideoRange::from_name(name)),
                 part_target_us: optional(&fields, "part")?,
                 target_duration: optional(&fields, "target")?,
             })),

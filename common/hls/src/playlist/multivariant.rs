@@ -42,6 +42,9 @@ impl MultivariantPlaylist {
             if let Some(rate) = init.frame_rate {
                 let _ = write!(text, ",FRAME-RATE={:.3}", rate.as_f64());
             }
+            if let Some(range) = init.range {
+                let _ = write!(text, ",VIDEO-RANGE={}", range.name());
+            }
             let _ = write!(text, "\n{uri}\n");
         }
         text

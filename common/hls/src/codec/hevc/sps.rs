@@ -2,6 +2,8 @@
 
 use super::super::bits::{Bits, without_emulation_prevention};
 use super::super::frame_rate::FrameRate;
+use super::super::nal;
+use super::super::range::VideoRange;
 use super::ProfileTierLevel;
 use crate::{Error, Result};
 
@@ -9,6 +11,7 @@ pub(super) struct Sps {
     pub(super) width: u16,
     pub(super) height: u16,
     pub(super) frame_rate: Option<FrameRate>,
+    pub(super) range: Option<VideoRange>,
     pub(super) profile: ProfileTierLevel,
     pub(super) chroma_format: u8,
     pub(super) bit_depth: [u8; 2],
@@ -55,11 +58,14 @@ fn read(bits: &mut Bits<'_>) -> Option<Sps> {
     let depth = |bits: &mut Bits<'_>| bits.ue().filter(|&extra| extra <= 8).map(|extra| 8 + extra as u8);
     let bit_depth = [depth(bits)?, depth(bits)?];
     let in_range = |pixels: u64| u16::try_from(pixels).ok().filter(|&p| (1..=16_384).contains(&p));
+    let (width, height) = (in_range(width)?, in_range(height)?);
+    // Optional to us: a parameter set that ends within its VUI still decodes.
+    let (range, frame_rate) = to_vui(bits, sub_layers).unwrap_or_default();
     Some(Sps {
-        width: in_range(width)?,
-        height: in_range(height)?,
-        // Optional to us: a parameter set that ends within its VUI still decodes.
-        frame_rate: frame_rate(bits, sub_layers),
+        width,
+        height,
+        range,
+        frame_rate,
         profile,
         chroma_format: if separate_planes { 3 } else { chroma_format as u8 },
         bit_depth,
@@ -99,8 +105,11 @@ fn profile_tier_level(bits: &mut Bits<'_>, sub_layers: u32) -> Option<ProfileTie
     })
 }
 
-/// From behind the bit depths to the VUI's timing information.
-fn frame_rate(bits: &mut Bits<'_>, sub_layers: u32) -> Option<FrameRate> {
+/// How brightness is coded, and the rate.
+type Vui = (Option<VideoRange>, Option<FrameRate>);
+
+/// From behind the bit depths to the video usability information and through it.
+fn to_vui(bits: &mut Bits<'_>, sub_layers: u32) -> Option<Vui> {
     let poc_bits = bits.ue().filter(|&extra| extra <= 12)? + 4;
     let all_layers = bits.bit()?;
     for _ in if all_layers { 0 } else { sub_layers }..=sub_layers {
@@ -130,7 +139,7 @@ fn frame_rate(bits: &mut Bits<'_>, sub_layers: u32) -> Option<FrameRate> {
     if !bits.bit()? {
         return None;
     }
-    vui_frame_rate(bits)
+    vui(bits)
 }
 
 /// ITU-T H.265 7.3.4.
@@ -186,23 +195,12 @@ fn skip_reference_sets(bits: &mut Bits<'_>) -> Option<()> {
     Some(())
 }
 
-fn vui_frame_rate(bits: &mut Bits<'_>) -> Option<FrameRate> {
-    if bits.bit()? && bits.bits(8)? == 255 {
-        bits.skip(32)?;
-    }
-    if bits.bit()? {
-        bits.skip(1)?;
-    }
-    if bits.bit()? {
-        bits.skip(4)?;
-        if bits.bit()? {
-            bits.skip(24)?;
-        }
-    }
-    if bits.bit()? {
-        bits.ue()?;
-        bits.ue()?;
-    }
+fn vui(bits: &mut Bits<'_>) -> Option<Vui> {
+    let range = nal::video_range(bits)?;
+    Some((range, timing(bits)))
+}
+
+fn timing(bits: &mut Bits<'_>) -> Option<FrameRate> {
     bits.skip(3)?;
     if bits.bit()? {
         for _ in 0..4 {
