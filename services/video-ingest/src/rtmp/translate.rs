@@ -42,6 +42,8 @@ struct Lane<C> {
     carried: Option<u8>,
     /// Of the last sequence header of the carried track.
     codec: Option<C>,
+    /// The packager was given the sequence header of another track.
+    stale: bool,
     left_out: [bool; 256],
 }
 
@@ -50,6 +52,7 @@ impl<C> Default for Lane<C> {
         Self {
             carried: None,
             codec: None,
+            stale: false,
             left_out: [false; 256],
         }
     }
@@ -62,10 +65,19 @@ impl<C: PartialEq> Lane<C> {
             Some(carried) if carried < track => false,
             Some(carried) if carried == track => true,
             _ => {
+                self.stale = self.codec.take().is_some();
                 self.carried = Some(track);
-                self.codec = None;
                 true
             }
+        }
+    }
+
+    /// Whether frames of this codec can be decoded with the sequence header that the packager has. It says itself when it
+    /// has none.
+    fn decodes(&self, codec: &C) -> bool {
+        match &self.codec {
+            Some(known) => known == codec,
+            None => !self.stale,
         }
     }
 
@@ -128,12 +140,11 @@ impl Translator {
                 let config = config.or_frame_rate(self.frame_rate);
                 Some(Input::Config(MediaConfig::Video(config)))
             }
-            // Frames of another codec than the sequence header's cannot be decoded.
             VideoBody::CodedFrames {
                 codec,
                 composition_time,
                 data,
-            } if self.video.codec.is_none_or(|known| known == codec) => {
+            } if self.video.decodes(&codec) => {
                 let frame = Frame::video(timestamp, composition_time, keyframe, data);
                 Some(Input::Frame(frame.with_offset_ns(video.offset_ns)))
             }
@@ -181,7 +192,7 @@ impl Translator {
                 Some(Input::Config(MediaConfig::Audio(config)))
             }
             AudioBody::CodedFrames { codec, data } => match codec {
-                AudioCodec::Aac | AudioCodec::Opus if self.audio.codec.is_none_or(|known| known == codec) => {
+                AudioCodec::Aac | AudioCodec::Opus if self.audio.decodes(&codec) => {
                     let frame = Frame::audio(timestamp, data);
                     Some(Input::Frame(frame.with_offset_ns(audio.offset_ns)))
                 }
@@ -235,6 +246,15 @@ mod tests {
         let start = |track: u8| media([&b"\x96\x00avc1"[..], &[track], AVC].concat());
         // Track 1 comes first and is carried until track 0 is there.
         assert!(matches!(translator.video(&start(1)), Ok(Some(Input::Config(_)))));
+        assert_eq!(
+            data(translator.video(&media(&b"\x96\x03avc1\x01x"[..])).unwrap()),
+            b"x"
+        );
+        // Its frames cannot be decoded with the other one's sequence header.
+        assert!(matches!(
+            translator.video(&media(&b"\x96\x03avc1\x00x"[..])),
+            Ok(None)
+        ));
         assert!(matches!(translator.video(&start(0)), Ok(Some(Input::Config(_)))));
         let both = media(&b"\x96\x13avc1\x00\x00\x00\x04low!\x01\x00\x00\x04high"[..]);
         assert_eq!(data(translator.video(&both).unwrap()), b"low!");
