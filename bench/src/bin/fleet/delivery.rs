@@ -19,7 +19,7 @@ use super::places::Places;
 use super::report::{DELAYS, Delays, Table};
 
 const PER_SECOND: usize = 200;
-const WARM_UP: usize = 5 * PER_SECOND;
+const WARM_UP: usize = 15 * PER_SECOND;
 const MEASURED: usize = 20 * PER_SECOND;
 /// For the last ones to be delivered.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -103,9 +103,14 @@ async fn publish_next(outbox: &dyn Outbox, bus: &dyn EventBus, gauges: &Gauges) 
         gauges.lag.set(0.0);
         return Ok(false);
     };
-    // Before they are published: both have to grow while the bus cannot be reached.
+    // Before they are published: both have to grow while the bus cannot be reached. What is not a whole batch is all there is,
+    // and to count it would cost a question for every batch.
+    let depth = match pending.len() {
+        all if all < BATCH => all as u64,
+        some => outbox.depth().await.unwrap_or(some as u64),
+    };
     #[expect(clippy::cast_precision_loss, reason = "a gauge")]
-    gauges.depth.set(outbox.depth().await.unwrap_or(0) as f64);
+    gauges.depth.set(depth as f64);
     let waiting = Timestamp::now().duration_since(oldest).as_secs_f64();
     gauges.lag.set(waiting.max(0.0));
     let batch: Vec<_> = pending.into_iter().map(|(_, outgoing)| outgoing).collect();

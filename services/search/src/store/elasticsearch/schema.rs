@@ -66,7 +66,7 @@ pub(super) fn index(replicas: u32, aliases: Value) -> Value {
             "number_of_shards": 1,
             "number_of_replicas": replicas,
             // Writers wait for it, so that any number of them share one refresh.
-            "refresh_interval": "100ms",
+            "refresh_interval": "250ms",
             "analysis": { "filter": filters, "analyzer": analyzers },
         },
         "mappings": mapping(),
