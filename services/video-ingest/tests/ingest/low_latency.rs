@@ -1,11 +1,12 @@
 //! Low-latency HLS: blocking reload, parts, and what many readers get.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use marquee_proto::video_ingest::v1::LiveStream;
 use marquee_testkit::{browser, ffmpeg, wait_for};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
 use crate::clip;
@@ -40,6 +41,27 @@ async fn with_parts(stage: &Stage, stream: &LiveStream, msn: u64, parts: usize) 
         (answer.status == 200 && edge(answer.text()) >= (msn - 1, parts)).then_some(answer)
     };
     wait_for("the parts", LIMIT, ask).await.unwrap()
+}
+
+/// A request that waits where only one may, and the answer to another one that is refused for it.
+async fn only_one_waits(http: SocketAddr, path: &str) -> (JoinHandle<Answer>, Answer) {
+    let is_refused = |answer: &Answer| answer.text().contains("TOO_MANY_WAITING");
+    let waits = path.to_owned();
+    let waiting = tokio::spawn(async move {
+        loop {
+            let answer = get(http, &waits).await;
+            if !is_refused(&answer) {
+                return answer;
+            }
+        }
+    });
+    // Until the first has the place, the others have it, each for a moment.
+    let refused = wait_for("a place to be taken", LIMIT, async || {
+        let asked = timeout(Duration::from_millis(100), get(http, path)).await.ok()?;
+        is_refused(&asked).then_some(asked)
+    });
+    let refused = refused.await.unwrap();
+    (waiting, refused)
 }
 
 #[tokio::test]
@@ -121,19 +143,14 @@ async fn a_session_with_a_reconnect_and_another_resolution_keeps_to_the_rules() 
     let player = timeout(STEP, watching).await.expect("it ends").unwrap();
     player.is_content();
     assert!(player.text.contains("#EXT-X-DISCONTINUITY"), "{}", player.text);
-    assert_eq!(
-        value(&player.text, "#EXT-X-MAP:"),
-        Some("URI=\"init-2.mp4\""),
-        "{}",
-        player.text
-    );
+    assert!(player.text.contains("init-2.mp4"), "{}", player.text);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn thousands_of_readers_wait_for_each_part_and_all_get_it() {
     let (stage, _folder) = Stage::new().await;
     let (mut encoder, stream) = on_air(&stage, 450).await;
-    let mut text = with_parts(&stage, &stream, 7, 1).await.text().to_owned();
+    let mut text = with_parts(&stage, &stream, 7, 2).await.text().to_owned();
     let mut connections = Vec::new();
     for _ in 0..READERS {
         connections.push(Connection::open(stage.clients.http).await);
@@ -192,18 +209,7 @@ async fn what_does_not_come_is_told_after_three_target_durations() {
     .unwrap();
     let waits = format!("{path}?_HLS_msn={}&_HLS_part=0", last + 1);
     let http = stage.clients.http;
-    let first = tokio::spawn({
-        let waits = waits.clone();
-        async move { get(http, &waits).await }
-    });
-    let refused = wait_for("a place to be taken", LIMIT, async || {
-        let asked = timeout(Duration::from_millis(100), get(http, &waits))
-            .await
-            .ok()?;
-        asked.text().contains("TOO_MANY_WAITING").then_some(asked)
-    })
-    .await
-    .unwrap();
+    let (first, refused) = only_one_waits(http, &waits).await;
     assert_eq!((refused.status, refused.header("retry-after")), (503, "1"));
     let late = timeout(LIMIT, first).await.unwrap().unwrap();
     assert_eq!((late.status, late.header("cache-control")), (503, "no-store"));
@@ -307,7 +313,7 @@ async fn a_segment_that_left_memory_comes_from_disk() {
     })
     .await;
     let (_encoder, stream) = on_air(&stage, 30_000).await;
-    with_parts(&stage, &stream, 20, 1).await;
+    with_parts(&stage, &stream, 21, 5).await;
     let folder = stream.playback_path.replace("index.m3u8", "");
     // Six target durations of two seconds stay.
     for file in ["segment-0.m4s", "segment-13.m4s"] {
@@ -330,6 +336,7 @@ async fn a_stop_of_the_service_sends_away_who_waits_and_leaves_a_playlist_that_g
     let folder = tempfile::tempdir().unwrap();
     let mut config = crate::stage::config(folder.path());
     config.reconnect_grace = LIMIT;
+    config.max_waiting = 1;
     let stage = Stage::start(folder.path(), config.clone()).await;
     let (_encoder, stream) = on_air(&stage, 5_000).await;
     let before = with_parts(&stage, &stream, 9, 3).await;
@@ -337,8 +344,7 @@ async fn a_stop_of_the_service_sends_away_who_waits_and_leaves_a_playlist_that_g
     let path = media(&stream);
     let http = stage.clients.http;
     let waits = format!("{path}?_HLS_msn={}&_HLS_part={}", last + 1, parts + 5);
-    let waiting = tokio::spawn(async move { get(http, &waits).await });
-    tokio::task::yield_now().await;
+    let (waiting, _) = only_one_waits(http, &waits).await;
     timeout(LIMIT, stage.stop()).await.expect("nobody holds it up");
     // What came in before is a segment now; the part after it will not come.
     let answer = timeout(LIMIT, waiting).await.unwrap().unwrap();

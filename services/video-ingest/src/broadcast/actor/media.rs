@@ -7,10 +7,9 @@ use super::Actor;
 use crate::broadcast::Input;
 use crate::error::{Error, Result, chain};
 use crate::media::Writer;
-use crate::relay::Tag;
 
 impl Actor {
-    pub(super) async fn media(&mut self, encoder: u64, batch: Vec<Input>, tags: Vec<Tag>) {
+    pub(super) async fn media(&mut self, encoder: u64, batch: Vec<Input>) {
         if self.encoder.as_ref().is_none_or(|current| current.id != encoder) {
             return;
         }
@@ -18,7 +17,6 @@ impl Actor {
         if !batch.is_empty() {
             self.refuse_newcomer();
         }
-        self.shared.relay.push(tags);
         let now = UtcMicros(Timestamp::now().as_microsecond());
         let before = self.meter.bytes();
         for input in batch {
