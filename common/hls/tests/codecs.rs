@@ -56,6 +56,18 @@ fn published(clip: &Clip) -> Stage {
     stage
 }
 
+/// Parts are as long as PART-TARGET allows and at least 85 % of it (RFC 8216bis 4.4.4.9), whatever the frames' length.
+fn assert_parts(stage: &Stage) {
+    let target = stage.inits[0].record.part_target_us.unwrap();
+    for segment in &stage.segments {
+        for part in &segment.parts[..segment.parts.len() - 1] {
+            let duration = part.duration_us;
+            assert!(duration <= target, "{duration} of {target}");
+            assert!(duration * 100 >= target * 85, "{duration} of {target}");
+        }
+    }
+}
+
 /// Every picture is there, each 1001/30000 s after the other, the sound touches, and both decode.
 fn assert_whole(clip: &Clip, stage: &Stage, samples: i64) {
     let file = stage.generation(0);
@@ -88,6 +100,7 @@ fn assert_whole(clip: &Clip, stage: &Stage, samples: i64) {
         "sound is {offset} s off, sent {sent}"
     );
     assert_eq!(decode_errors(&stage.vod()), "");
+    assert_parts(stage);
 }
 
 #[test]
@@ -178,6 +191,7 @@ fn opus_packets_of_every_length_touch() {
         let audio = packets(&stage.generation(0), Track::Audio);
         assert_eq!(audio.len(), clip.count(false), "{length} ms");
         assert!(steps(&audio).iter().all(|step| *step == samples), "{length} ms");
+        assert_parts(&stage);
         assert_eq!(decode_errors(&stage.vod()), "");
     }
 }
