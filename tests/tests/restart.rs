@@ -320,6 +320,6 @@ fn last_segment(playlist: &str) -> u64 {
     playlist
         .lines()
         .filter_map(name)
-        .last()
+        .next_back()
         .map_or(0, |last| last + 1)
 }
