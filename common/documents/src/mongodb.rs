@@ -118,7 +118,7 @@ impl MongoDb {
         let server = Server::new(client.database(&settings.database), collections, connections);
         Ok(Self {
             committer: Committer::begin(server.clone()),
-            outbox: Arc::new(MongoOutbox::new(server.clone())),
+            outbox: Arc::new(outbox::open(server.clone())),
             collections: collections.iter().map(|collection| collection.name).collect(),
             server,
         })

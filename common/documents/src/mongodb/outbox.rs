@@ -12,116 +12,55 @@
 //! 3. Cluster time grows with every place and with every commit, also over elections: a new primary knows the commit of
 //!    T1, or T1 was not acknowledged and not read, and is undone with all that followed it.
 //!
-//! A relay that sees T2's rows sees T1's, or they were relayed: it reads a snapshot of what the majority has, in which no
-//! commit is without those before it. So of each key it has the oldest rows, and relays them in the order of commits. Two
+//! A relay that sees T2's rows sees T1's, or they were relayed: it reads with read concern snapshot, so that the whole find
+//! is of one point in time of what the majority has, in which no commit is without those before it. (Read concern majority
+//! would not do: such a find goes on with a newer view each time that it has yielded, and can be past T1's place when T1
+//! is committed, but not yet at T2's.) So of each key it has the oldest rows, and relays them in the order of commits. Two
 //! transactions of which neither follows the other are in no order that anybody could tell.
 //!
 //! That takes no counter which all commits of all processes would wait for. But a transaction with a lower place may be
 //! committed later (of another key), so that exactly the rows that were relayed are deleted, and not all up to a place.
 //!
-//! **One at a time.** Whoever has the lease relays; others see an empty outbox. The lease is a document that says until
-//! when, in the server's time. A relay that stood still past its lease may publish once more what another one has
-//! published since: a second delivery, which consumers know by its id. The first deliveries stay in order, since each
-//! relay begins with the oldest.
+//! **One at a time.** The lease ([`leased`](marquee_bus::outbox::leased)) is a document that says until when, in the
+//! server's time.
 
 use std::borrow::Cow;
-use std::collections::{HashSet, VecDeque};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::TryStreamExt;
 use jiff::Timestamp;
-use marquee_bus::outbox::Outbox;
+use marquee_bus::outbox::leased::{LEASE, Leased, Rows};
 use marquee_bus::{Message, Outgoing};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
-use mongodb::options::{Acknowledgment, WriteConcern};
-use parking_lot::Mutex;
-use tokio::time::Instant;
+use mongodb::options::{Acknowledgment, ReadConcern, WriteConcern};
 
 use super::failure::{Failure, OPERATION, within};
 use super::schema;
 use super::server::Server;
 
-/// How long the lease holds.
-const LEASE: Duration = Duration::from_secs(5);
-/// It is renewed when less than this is left.
-const RENEW: Duration = Duration::from_secs(3);
-/// Whoever has the lease looks after so long for what other processes have committed.
-const LOOK: Duration = Duration::from_millis(50);
-/// Whoever does not have it looks after so long whether it is free.
-const STAND_BY: Duration = Duration::from_millis(500);
+/// The outbox of one database, as one process sees it.
+pub(super) type MongoOutbox = Leased<MongoRows>;
 
-pub(super) struct MongoOutbox {
+pub(super) struct MongoRows {
     server: Arc<Server>,
-    holder: String,
-    /// Until when the lease is held, if it is; a little less than the server has it.
-    held: Mutex<Option<Instant>>,
-    /// The commits that the last look has seen.
-    seen: AtomicU64,
-    /// The last place that was given out.
-    place: AtomicI64,
-    /// What was given out last, and is not published yet.
-    given: Mutex<VecDeque<(i64, ObjectId)>>,
-    /// What was deleted and may be read for a moment longer, until the majority has deleted it too.
-    deleted: Mutex<HashSet<ObjectId>>,
 }
 
-impl MongoOutbox {
-    pub(super) fn new(server: Arc<Server>) -> Self {
-        Self {
-            server,
-            holder: uuid::Uuid::new_v4().simple().to_string(),
-            held: Mutex::new(None),
-            seen: AtomicU64::new(0),
-            place: AtomicI64::new(0),
-            given: Mutex::default(),
-            deleted: Mutex::default(),
-        }
-    }
+pub(super) fn open(server: Arc<Server>) -> MongoOutbox {
+    let commits = server.publishes();
+    Leased::new(MongoRows { server }, commits)
+}
 
+impl MongoRows {
     fn rows(&self) -> mongodb::Collection<Document> {
         self.server.database.collection(schema::OUTBOX)
     }
 
-    fn left(&self) -> Duration {
-        self.held.lock().map_or(Duration::ZERO, |until| {
-            until.saturating_duration_since(Instant::now())
-        })
-    }
-
-    /// Whether this process is the one that relays.
-    async fn take(&self) -> Result<bool, Failure> {
-        if self.left() > RENEW {
-            return Ok(true);
-        }
-        let leases = self.server.database.collection::<Document>(schema::LEASES);
-        let asked = Instant::now();
-        let lease = i64::try_from(LEASE.as_millis()).unwrap_or(i64::MAX);
-        let free = doc! { "_id": schema::OUTBOX_LEASE, "$or": [
-            { "holder": &self.holder },
-            { "$expr": { "$lte": ["$until", "$$NOW"] } },
-        ] };
-        let take = vec![doc! { "$set": {
-            "holder": &self.holder,
-            "until": { "$add": ["$$NOW", lease] },
-        } }];
-        let taken = within(OPERATION, async {
-            leases
-                .update_one(free, take)
-                .await
-                .map(|taken| taken.matched_count > 0)
-        });
-        let held = taken.await?;
-        let had = self.left() > Duration::ZERO;
-        *self.held.lock() = held.then(|| asked + LEASE);
-        if held && !had {
-            tracing::info!(store = self.name(), "relaying the outbox");
-        }
-        Ok(held)
+    fn leases(&self) -> mongodb::Collection<Document> {
+        self.server.database.collection(schema::LEASES)
     }
 }
 
@@ -135,22 +74,33 @@ fn unreadable(error: crate::Error) -> marquee_bus::Error {
 }
 
 #[async_trait]
-impl Outbox for MongoOutbox {
-    async fn pending(&self, limit: usize) -> Result<Vec<(i64, Outgoing)>, marquee_bus::Error> {
-        self.seen
-            .store(*self.server.publishes().borrow(), Ordering::SeqCst);
+impl Rows for MongoRows {
+    type Id = ObjectId;
+
+    async fn take(&self, holder: &str, lease: Duration) -> Result<bool, marquee_bus::Error> {
         self.server.declared().await.map_err(unreadable)?;
-        if !self.take().await.map_err(unavailable)? {
-            self.given.lock().clear();
-            return Ok(Vec::new());
-        }
-        let rows = limit + self.deleted.lock().len();
-        let batch = u32::try_from(rows + 1).unwrap_or(u32::MAX);
+        let lease = i64::try_from(lease.as_millis()).unwrap_or(i64::MAX);
+        let free = doc! { "_id": schema::OUTBOX_LEASE, "$or": [
+            { "holder": holder },
+            { "$expr": { "$lte": ["$until", "$$NOW"] } },
+        ] };
+        let take = vec![doc! { "$set": {
+            "holder": holder,
+            "until": { "$add": ["$$NOW", lease] },
+        } }];
+        let taken = within(OPERATION, async { self.leases().update_one(free, take).await });
+        let taken = taken.await.map_err(unavailable)?;
+        Ok(taken.matched_count > 0)
+    }
+
+    async fn read(&self, limit: usize) -> Result<Vec<(ObjectId, Outgoing)>, marquee_bus::Error> {
+        let batch = u32::try_from(limit + 1).unwrap_or(u32::MAX);
         let found: Vec<Document> = within(OPERATION, async {
             self.rows()
                 .find(doc! {})
                 .sort(doc! { "at": 1 })
-                .limit(i64::try_from(rows).unwrap_or(i64::MAX))
+                .read_concern(ReadConcern::snapshot())
+                .limit(i64::try_from(limit).unwrap_or(i64::MAX))
                 .batch_size(batch)
                 .await?
                 .try_collect()
@@ -158,46 +108,14 @@ impl Outbox for MongoOutbox {
         })
         .await
         .map_err(unavailable)?;
-        if self.left() == Duration::ZERO {
-            // Reading took so long that somebody else may have begun.
-            return Ok(Vec::new());
-        }
-        // They are the oldest, so that those which are not among what was found are gone for good.
-        let (deleted, mut still) = (std::mem::take(&mut *self.deleted.lock()), HashSet::new());
-        let mut given = VecDeque::with_capacity(found.len());
-        let mut pending = Vec::with_capacity(found.len());
-        for row in found {
-            let Some((id, outgoing)) = message(row) else {
-                return Err(unreadable(crate::Error::other("a row is damaged")));
-            };
-            if deleted.contains(&id) {
-                still.insert(id);
-                continue;
-            }
-            if pending.len() == limit {
-                break;
-            }
-            let place = self.place.fetch_add(1, Ordering::Relaxed) + 1;
-            given.push_back((place, id));
-            pending.push((place, outgoing));
-        }
-        *self.given.lock() = given;
-        *self.deleted.lock() = still;
-        Ok(pending)
+        let damaged = || unreadable(crate::Error::other("a row is damaged"));
+        found
+            .into_iter()
+            .map(|row| message(row).ok_or_else(damaged))
+            .collect()
     }
 
-    async fn published(&self, up_to: i64) -> Result<(), marquee_bus::Error> {
-        let ids: Vec<ObjectId> = {
-            let given = self.given.lock();
-            given
-                .iter()
-                .take_while(|(place, _)| *place <= up_to)
-                .map(|(_, id)| *id)
-                .collect()
-        };
-        if ids.is_empty() {
-            return Ok(());
-        }
+    async fn forget(&self, ids: &[ObjectId]) -> Result<(), marquee_bus::Error> {
         // Needs no majority: a deletion that is lost is a message that is published twice.
         let one = WriteConcern::builder()
             .w(Acknowledgment::Nodes(1))
@@ -205,61 +123,22 @@ impl Outbox for MongoOutbox {
             .build();
         within(OPERATION, async {
             self.rows()
-                .delete_many(doc! { "_id": { "$in": &ids } })
+                .delete_many(doc! { "_id": { "$in": ids } })
                 .write_concern(one)
                 .await
         })
         .await
-        .map_err(unavailable)?;
-        self.given.lock().retain(|(place, _)| *place > up_to);
-        self.deleted.lock().extend(ids);
-        Ok(())
+        .map(drop)
+        .map_err(unavailable)
     }
 
-    async fn wait(&self) {
-        let seen = self.seen.load(Ordering::SeqCst);
-        let held = self.left() > Duration::ZERO;
-        let mut commits = self.server.publishes();
-        let committed = async {
-            if held {
-                drop(commits.wait_for(|commits| *commits != seen).await);
-            } else {
-                std::future::pending::<()>().await;
-            }
-        };
-        drop(tokio::time::timeout(if held { LOOK } else { STAND_BY }, committed).await);
-    }
-
-    async fn hold(&self) {
-        loop {
-            tokio::time::sleep(RENEW / 3).await;
-            if self.left() > Duration::ZERO
-                && let Err(failure) = self.take().await
-            {
-                tracing::warn!(
-                    store = self.name(),
-                    ?failure,
-                    "cannot renew the lease of the outbox"
-                );
-            }
-        }
-    }
-
-    async fn release(&self) {
-        if self.held.lock().take().is_none() {
-            return;
-        }
-        let leases = self.server.database.collection::<Document>(schema::LEASES);
-        let own = doc! { "_id": schema::OUTBOX_LEASE, "holder": &self.holder };
+    async fn release(&self, holder: &str) -> Result<(), marquee_bus::Error> {
+        let own = doc! { "_id": schema::OUTBOX_LEASE, "holder": holder };
         let free = doc! { "$set": { "until": DateTime::from_millis(0) } };
-        let released = within(LEASE, async { leases.update_one(own, free).await }).await;
-        if let Err(failure) = released {
-            tracing::warn!(
-                store = self.name(),
-                ?failure,
-                "cannot give the lease of the outbox back: it runs out"
-            );
-        }
+        within(LEASE, async { self.leases().update_one(own, free).await })
+            .await
+            .map(drop)
+            .map_err(unavailable)
     }
 
     async fn depth(&self) -> Result<u64, marquee_bus::Error> {

@@ -130,8 +130,8 @@ impl Server {
         self.publishes.send_modify(|commits| *commits += 1);
     }
 
-    pub(super) fn publishes(&self) -> watch::Receiver<u64> {
-        self.publishes.subscribe()
+    pub(super) fn publishes(&self) -> watch::Sender<u64> {
+        self.publishes.clone()
     }
 
     /// What it means that there is a row for a request already; `None` when it was too old and is gone now.
