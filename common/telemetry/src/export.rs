@@ -12,7 +12,7 @@ use std::time::Duration;
 use metrics::{Counter, counter};
 use opentelemetry::trace::{SpanContext, SpanId, SpanKind, Status, TraceFlags, TraceId, TraceState};
 use opentelemetry::{InstrumentationScope, KeyValue, Value as OtelValue};
-use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
+use opentelemetry_otlp::{ExporterBuildError, SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 use tokio::runtime::{Handle, RuntimeFlavor};
@@ -66,33 +66,24 @@ pub(crate) struct Exporter {
 impl Exporter {
     /// `None` when one was started before, or this one cannot be, which is logged.
     pub(crate) fn start(service: &'static str, endpoint: &Endpoint) -> Option<Self> {
-        let sender = SpanExporter::builder()
-            .with_tonic()
-            .with_endpoint(endpoint.uri().to_string())
-            .with_timeout(EXPORT_TIMEOUT)
-            .build();
-        let mut sender = match sender {
-            Ok(sender) => sender,
+        let collector = match Collector::at(service, endpoint) {
+            Ok(collector) => collector,
             Err(error) => {
                 tracing::error!(%error, "no traces are sent");
                 return None;
             }
         };
-        sender.set_resource(&resource(service));
         let (spans, queued) = mpsc::channel(QUEUE);
         let dropped = counter!("otel_sdk_processor_span_processed_total", "error_type" => "queue_full");
         if QUEUED.set(Queue { spans, dropped }).is_err() {
             return None;
         }
+        Some(Self::sending(collector, queued))
+    }
+
+    fn sending(collector: Collector, queued: mpsc::Receiver<Record>) -> Self {
         let stop = CancellationToken::new();
         let (running, done) = sync_channel(1);
-        let collector = Collector {
-            sender,
-            endpoint: endpoint.uri().to_string(),
-            reachable: true,
-            exported: counter!("otel_sdk_exporter_span_exported_total", "error_type" => ""),
-            failed: counter!("otel_sdk_exporter_span_exported_total", "error_type" => "unavailable"),
-        };
         let task = tokio::spawn({
             let stop = stop.clone();
             async move {
@@ -100,11 +91,11 @@ impl Exporter {
                 collector.run(queued, stop).await;
             }
         });
-        Some(Self {
+        Self {
             stop,
             task: Some(task),
             done,
-        })
+        }
     }
 
     pub(crate) async fn shutdown(mut self) {
@@ -139,6 +130,22 @@ struct Collector {
 }
 
 impl Collector {
+    fn at(service: &'static str, endpoint: &Endpoint) -> Result<Self, ExporterBuildError> {
+        let mut sender = SpanExporter::builder()
+            .with_tonic()
+            .with_endpoint(endpoint.uri().to_string())
+            .with_timeout(EXPORT_TIMEOUT)
+            .build()?;
+        sender.set_resource(&resource(service));
+        Ok(Self {
+            sender,
+            endpoint: endpoint.uri().to_string(),
+            reachable: true,
+            exported: counter!("otel_sdk_exporter_span_exported_total", "error_type" => ""),
+            failed: counter!("otel_sdk_exporter_span_exported_total", "error_type" => "unavailable"),
+        })
+    }
+
     async fn run(mut self, mut queued: mpsc::Receiver<Record>, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(BATCH);
         while !stop.is_cancelled() {
@@ -261,5 +268,43 @@ impl From<Value> for OtelValue {
             Value::Text(text) => Self::String(text.into()),
             Value::Number(number) => Self::I64(number),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    fn span() -> Record {
+        Record {
+            context: TraceContext::root(),
+            parent: None,
+            kind: Kind::Internal,
+            name: "work".into(),
+            started: SystemTime::UNIX_EPOCH,
+            ended: SystemTime::UNIX_EPOCH,
+            attributes: Vec::new(),
+            error: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_collector_that_does_not_answer_keeps_nobody_for_longer_than_was_said() {
+        let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let endpoint = format!("http://{}", silent.local_addr().unwrap())
+            .parse()
+            .unwrap();
+        let (spans, queued) = mpsc::channel(8);
+        let exporter = Exporter::sending(Collector::at("it", &endpoint).unwrap(), queued);
+        spans.send(span()).await.unwrap();
+        // The first is being sent, the second waits for the flush.
+        tokio::time::sleep(LINGER * 4).await;
+        spans.send(span()).await.unwrap();
+        let stopped = Instant::now();
+        exporter.shutdown().await;
+        // By the paused clock, which only the limits themselves move.
+        assert_eq!(stopped.elapsed().as_secs(), FLUSH_TIMEOUT.as_secs());
     }
 }
