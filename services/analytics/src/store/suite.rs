@@ -50,6 +50,7 @@ macro_rules! suite {
             viewers_and_sessions_may_have_any_characters,
             concurrent_flushes_of_different_partitions_all_count,
             of_two_owners_of_a_partition_one_flushes,
+            a_flush_of_nothing_leaves_the_partition_where_it_is,
             a_stale_owners_flush_changes_nothing,
             a_flush_repeated_after_an_unknown_outcome_counts_once,
             a_flush_given_up_in_the_middle_is_there_or_not,

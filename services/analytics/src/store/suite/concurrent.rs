@@ -90,6 +90,21 @@ pub(crate) async fn a_stale_owners_flush_changes_nothing<F: Fixture>(fixture: &F
     assert_eq!(check(store).await, 3);
 }
 
+/// Which is how the fold asks whether the store takes anything.
+pub(crate) async fn a_flush_of_nothing_leaves_the_partition_where_it_is<F: Fixture>(fixture: &F) {
+    let store = &F::open(&fixture.place()).await;
+    let nothing = |at| store.flush(partition(0), at, at, Flush::default());
+    nothing(0).await.unwrap();
+    store.flush(partition(0), 0, 1, visit(0, 0)).await.unwrap();
+    nothing(1).await.unwrap();
+    let elsewhere = nothing(0).await;
+    assert!(
+        matches!(elsewhere, Err(Error::Conflict { found: 1, .. })),
+        "{elsewhere:?}"
+    );
+    assert_eq!(check(store).await, 1);
+}
+
 pub(crate) async fn a_flush_repeated_after_an_unknown_outcome_counts_once<F: Fixture>(fixture: &F) {
     let store = &F::open(&fixture.place()).await;
     for offset in 0..20 {
