@@ -125,7 +125,8 @@ run(async () => {
     let seen = await page.evaluate(look);
     let atEndSince = null;
     const over = () => seen.ended || (atEndSince !== null && Date.now() - atEndSince > 3_000);
-    while (!over() && Date.now() < end && seen.currentTime - (seen.started ?? 0) < Number(seconds)) {
+    const played = () => (seen.started === null ? 0 : seen.currentTime - seen.started);
+    while (!over() && Date.now() < end && played() < Number(seconds)) {
       await page.waitForTimeout(100);
       seen = await page.evaluate(look);
       if (seen.atEnd) atEndSince ??= Date.now();
