@@ -103,20 +103,22 @@ impl MediaRoot {
         let root = Self {
             shared: Arc::new(shared),
         };
-        for stream in root.streams()? {
+        for stream in root.folders("")? {
             root.shared.room.found(&stream, files::size(&root.path(&stream)));
         }
         Ok(root)
     }
 
     /// The streams that have a folder, in no order.
-    pub(crate) fn streams(&self) -> Result<Vec<LiveStreamName>> {
-        self.folders("")
+    pub(crate) async fn streams(&self) -> Result<Vec<LiveStreamName>> {
+        let root = self.clone();
+        blocking(move || root.folders("")).await
     }
 
     /// Streams of which only a mark is left, see [`StreamFolder::bury`].
-    pub(crate) fn buried(&self) -> Result<Vec<LiveStreamName>> {
-        self.folders(BURIED)
+    pub(crate) async fn buried(&self) -> Result<Vec<LiveStreamName>> {
+        let root = self.clone();
+        blocking(move || root.folders(BURIED)).await
     }
 
     fn folders(&self, suffix: &str) -> Result<Vec<LiveStreamName>> {
@@ -139,9 +141,13 @@ impl MediaRoot {
     }
 
     /// Bytes that are left on the disk.
-    pub(crate) fn available(&self) -> Result<u64> {
-        files::free(&self.shared.path)
-            .map_err(|source| failed("look at the disk of", &self.shared.path, source))
+    pub(crate) async fn available(&self) -> Result<u64> {
+        let root = self.clone();
+        blocking(move || {
+            let path = &root.shared.path;
+            files::free(path).map_err(|source| failed("look at the disk of", path, source))
+        })
+        .await
     }
 
     /// What the disk may hold.

@@ -6,7 +6,7 @@
 //!        retention: measured │ │ excess ─► order(): which recordings go, oldest first
 //! ```
 //!
-//! Pure but for the lock: disk and time are handed in.
+//! Pure but for the lock: what the disk has free is handed in, so that a disk that does not answer holds up nobody.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -68,6 +68,8 @@ pub(crate) struct Room {
 #[derive(Debug, Default)]
 struct State {
     total: u64,
+    /// What the disk had when it was looked at last, without what was taken since.
+    free: Option<u64>,
     /// Bytes that wait to be uploaded.
     waiting: HashMap<LiveStreamName, u64>,
     all_waiting: u64,
@@ -75,10 +77,12 @@ struct State {
     channels: HashMap<String, u64>,
     /// Why nothing at all is written.
     paused: Option<Pause>,
+    /// What did not fit then.
+    short: u64,
     /// The object store has no more room for anything, or for these channels.
     objects: Excess,
-    /// Channels of which nothing is written.
-    full_channels: HashMap<String, Pause>,
+    /// Channels of which nothing is written, with what did not fit.
+    full_channels: HashMap<String, u64>,
 }
 
 /// What has to be freed on the disk.
@@ -107,14 +111,14 @@ impl Room {
         }
     }
 
-    /// Counts bytes that are about to be written, unless there is no room for them. `free` is what the disk has.
-    pub(crate) fn take(&self, stream: &LiveStreamName, bytes: u64, free: u64) -> Result<(), Pause> {
+    /// Counts bytes that are about to be written, unless there is no room for them.
+    pub(crate) fn take(&self, stream: &LiveStreamName, bytes: u64) -> Result<(), Pause> {
         let mut state = self.state.lock();
         if let Some(pause) = state.paused {
             return Err(pause);
         }
-        if let Some(pause) = state.full_channels.get(&stream.channel) {
-            return Err(*pause);
+        if state.full_channels.contains_key(&stream.channel) {
+            return Err(Pause::ChannelQuota);
         }
         if state.objects.total > 0 {
             return Err(Pause::Quota);
@@ -123,31 +127,32 @@ impl Room {
             return Err(Pause::ChannelQuota);
         }
         let channel = state.channels.get(&stream.channel).copied().unwrap_or(0);
-        let over = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used.saturating_add(bytes) > limit);
-        if free < self.reserve.saturating_add(bytes) {
-            state.paused = Some(Pause::DiskFull);
-            return Err(Pause::DiskFull);
+        let over =
+            |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used.saturating_add(bytes) > limit);
+        if state
+            .free
+            .is_some_and(|free| free < self.reserve.saturating_add(bytes))
+        {
+            return Err(state.pause(Pause::DiskFull, bytes));
         }
         if over(state.total, self.limits.total) {
-            state.paused = Some(Pause::Quota);
-            return Err(Pause::Quota);
+            return Err(state.pause(Pause::Quota, bytes));
         }
         if over(state.all_waiting, self.backlog) {
-            state.paused = Some(Pause::UploadBacklog);
-            return Err(Pause::UploadBacklog);
+            return Err(state.pause(Pause::UploadBacklog, bytes));
         }
         if over(channel, self.limits.per_channel) {
-            let pause = Pause::ChannelQuota;
-            state.full_channels.insert(stream.channel.clone(), pause);
-            return Err(pause);
+            state.full_channels.insert(stream.channel.clone(), bytes);
+            return Err(Pause::ChannelQuota);
         }
+        state.free = state.free.map(|free| free.saturating_sub(bytes));
         state.add(stream, bytes);
         Ok(())
     }
 
-    /// The disk said that it is full: nothing is written until it has been looked at.
-    pub(crate) fn disk_is_full(&self) {
-        self.state.lock().paused = Some(Pause::DiskFull);
+    /// The disk said that it has no room for so much: nothing is written until it has.
+    pub(crate) fn disk_is_full(&self, bytes: u64) {
+        self.state.lock().pause(Pause::DiskFull, bytes);
     }
 
     /// What the object store holds above its limits, and cannot be deleted.
@@ -214,32 +219,42 @@ impl Room {
     /// What has to be freed so that writing goes on for a while.
     pub(crate) fn excess(&self, free: u64) -> Excess {
         let state = self.state.lock();
-        let over = |used: u64, limit: Option<u64>| {
-            limit.map_or(0, |limit| used.saturating_sub(limit - limit / HEADROOM))
+        let over = |used: u64, short: u64, limit: Option<u64>| {
+            limit.map_or(0, |limit| {
+                used.saturating_sub(limit - (limit / HEADROOM).max(short.min(limit)))
+            })
         };
-        let wanted = self.reserve.saturating_add(self.reserve / HEADROOM);
+        let wanted = self
+            .reserve
+            .saturating_add((self.reserve / HEADROOM).max(state.short));
         let channels = state.channels.iter().filter_map(|(channel, used)| {
-            let excess = over(*used, self.limits.per_channel);
+            let short = state.full_channels.get(channel).copied().unwrap_or(0);
+            let excess = over(*used, short, self.limits.per_channel);
             (excess > 0).then(|| (channel.clone(), excess))
         });
         Excess {
-            total: over(state.total, self.limits.total).max(wanted.saturating_sub(free)),
+            total: over(state.total, state.short, self.limits.total).max(wanted.saturating_sub(free)),
             channels: channels.collect(),
         }
     }
 
-    /// Lets writing go on where there is room again; half of the headroom must be free, so that it does not stop again at
-    /// once. Returns what still holds everything up.
+    /// Lets writing go on where there is room again, for what did not fit and for half of the headroom, so that it does not
+    /// stop again at once. Returns what still holds everything up.
     pub(crate) fn measured(&self, free: u64) -> Option<Pause> {
         let mut state = self.state.lock();
-        let fits = |used: u64, limit: Option<u64>| {
-            limit.is_none_or(|limit| used <= limit - limit / (2 * HEADROOM))
+        state.free = Some(free);
+        let fits = |used: u64, short: u64, limit: Option<u64>| {
+            limit.is_none_or(|limit| used <= limit - (limit / (2 * HEADROOM)).max(short.min(limit)))
         };
-        let paused = if free < self.reserve.saturating_add(self.reserve / (2 * HEADROOM)) {
+        let short = state.short;
+        let wanted = self
+            .reserve
+            .saturating_add((self.reserve / (2 * HEADROOM)).max(short));
+        let paused = if free < wanted {
             Some(Pause::DiskFull)
-        } else if !fits(state.total, self.limits.total) {
+        } else if !fits(state.total, short, self.limits.total) {
             Some(Pause::Quota)
-        } else if !fits(state.all_waiting, self.backlog) {
+        } else if !fits(state.all_waiting, short, self.backlog) {
             Some(Pause::UploadBacklog)
         } else {
             None
@@ -248,19 +263,29 @@ impl Room {
         if state.paused.is_some() {
             state.paused = paused;
         }
+        if state.paused.is_none() {
+            state.short = 0;
+        }
         let State {
             channels,
             full_channels,
             ..
         } = &mut *state;
-        full_channels.retain(|channel, _| {
-            !fits(channels.get(channel).copied().unwrap_or(0), self.limits.per_channel)
+        full_channels.retain(|channel, short| {
+            let used = channels.get(channel).copied().unwrap_or(0);
+            !fits(used, *short, self.limits.per_channel)
         });
         state.paused
     }
 }
 
 impl State {
+    fn pause(&mut self, pause: Pause, bytes: u64) -> Pause {
+        self.paused = Some(pause);
+        self.short = bytes;
+        pause
+    }
+
     fn add(&mut self, stream: &LiveStreamName, bytes: u64) {
         self.total += bytes;
         *self.streams.entry(stream.clone()).or_default() += bytes;
@@ -299,7 +324,10 @@ pub(crate) struct Candidate<T> {
 
 /// Which of the candidates, given in the order in which they should go, have to be deleted to free the excess: those that
 /// help a channel that is over its limit, and those that help all. Nothing is deleted that helps neither.
-pub(crate) fn order<T>(candidates: impl IntoIterator<Item = Candidate<T>>, mut excess: Excess) -> Vec<Candidate<T>> {
+pub(crate) fn order<T>(
+    candidates: impl IntoIterator<Item = Candidate<T>>,
+    mut excess: Excess,
+) -> Vec<Candidate<T>> {
     let mut chosen = Vec::new();
     for candidate in candidates {
         if excess.is_none() {
@@ -357,36 +385,45 @@ mod tests {
     fn without_limits_everything_fits_but_what_the_disk_does_not_hold() {
         let room = room(None, None, 100, None);
         let a = stream("c", "a");
-        assert_eq!(room.take(&a, 1 << 40, 1 << 41), Ok(()));
-        assert_eq!(room.take(&a, 50, 149), Err(Pause::DiskFull));
-        assert_eq!((room.of(&a), room.total()), (1 << 40, 1 << 40));
+        assert_eq!(
+            room.take(&a, 1 << 40),
+            Ok(()),
+            "nobody has looked at the disk yet"
+        );
+        assert_eq!(room.measured(250), None);
+        assert_eq!(room.take(&a, 100), Ok(()));
+        assert_eq!(room.take(&a, 51), Err(Pause::DiskFull));
+        assert_eq!(room.of(&a), (1 << 40) + 100);
+        assert_eq!(room.measured(150), Some(Pause::DiskFull), "what did not fit");
+        assert_eq!(room.measured(151), None);
+        assert_eq!(room.take(&a, 50), Ok(()));
     }
 
     #[test]
     fn a_pause_holds_until_there_is_room_again_and_not_just_for_a_moment() {
         let room = room(Some(1_000), None, 0, None);
         let a = stream("c", "a");
-        assert_eq!(room.take(&a, 900, FREE), Ok(()));
-        assert_eq!(room.take(&a, 200, FREE), Err(Pause::Quota));
-        assert_eq!(room.take(&a, 1, FREE), Err(Pause::Quota), "even what would fit");
+        assert_eq!(room.take(&a, 900), Ok(()));
+        assert_eq!(room.take(&a, 200), Err(Pause::Quota));
+        assert_eq!(room.take(&a, 1), Err(Pause::Quota), "even what would fit");
         room.found(&a, 90);
         assert_eq!(room.measured(FREE), Some(Pause::Quota));
-        room.freed(&a, 100);
+        room.freed(&a, 190);
         assert_eq!(room.measured(FREE), None);
-        assert_eq!(room.take(&a, 50, FREE), Ok(()));
+        assert_eq!(room.take(&a, 50), Ok(()));
     }
 
     #[test]
     fn one_full_channel_does_not_hold_up_another() {
         let room = room(None, Some(1_000), 0, None);
         let (a, b) = (stream("c", "a"), stream("d", "b"));
-        assert_eq!(room.take(&a, 1_000, FREE), Ok(()));
-        assert_eq!(room.take(&a, 1, FREE), Err(Pause::ChannelQuota));
-        assert_eq!(room.take(&b, 1_000, FREE), Ok(()));
+        assert_eq!(room.take(&a, 1_000), Ok(()));
+        assert_eq!(room.take(&a, 1), Err(Pause::ChannelQuota));
+        assert_eq!(room.take(&b, 1_000), Ok(()));
         room.forget(&a);
-        assert_eq!(room.take(&a, 1, FREE), Err(Pause::ChannelQuota));
+        assert_eq!(room.take(&a, 1), Err(Pause::ChannelQuota));
         assert_eq!(room.measured(FREE), None);
-        assert_eq!(room.take(&a, 1, FREE), Ok(()));
+        assert_eq!(room.take(&a, 1), Ok(()));
     }
 
     #[test]
@@ -394,10 +431,10 @@ mod tests {
         let room = room(None, None, 0, Some(500));
         let a = stream("c", "a");
         room.waits(&a, 500);
-        assert_eq!(room.take(&a, 1, FREE), Err(Pause::UploadBacklog));
+        assert_eq!(room.take(&a, 1), Err(Pause::UploadBacklog));
         room.waits_no_more(&a, 400);
         assert_eq!(room.measured(FREE), None);
-        assert_eq!(room.take(&a, 1, FREE), Ok(()));
+        assert_eq!(room.take(&a, 1), Ok(()));
     }
 
     #[test]
@@ -408,7 +445,24 @@ mod tests {
         let excess = room.excess(FREE);
         assert_eq!(excess.total, 40);
         assert_eq!(excess.channels, HashMap::from([("c".to_owned(), 20)]));
-        assert_eq!(room.measured(FREE), None, "it is not paused before a writer finds no room");
+        assert_eq!(
+            room.measured(FREE),
+            None,
+            "it is not paused before a writer finds no room"
+        );
+    }
+
+    #[test]
+    fn what_did_not_fit_is_made_room_for_however_small_the_limit() {
+        let room = room(Some(1_000), None, 0, None);
+        let a = stream("c", "a");
+        room.found(&a, 700);
+        assert_eq!(room.take(&a, 400), Err(Pause::Quota));
+        assert_eq!(room.excess(FREE).total, 100);
+        assert_eq!(room.measured(FREE), Some(Pause::Quota));
+        room.freed(&a, 100);
+        assert_eq!(room.measured(FREE), None);
+        assert_eq!(room.take(&a, 400), Ok(()));
     }
 
     #[test]
@@ -434,13 +488,23 @@ mod tests {
             ]
         };
         let chosen = |total, channel: &[(&str, u64)]| -> Vec<i32> {
-            let channels = channel.iter().map(|(name, excess)| ((*name).to_owned(), *excess)).collect();
-            order(all(), Excess { total, channels }).into_iter().map(|c| c.what).collect()
+            let channels = channel
+                .iter()
+                .map(|(name, excess)| ((*name).to_owned(), *excess))
+                .collect();
+            order(all(), Excess { total, channels })
+                .into_iter()
+                .map(|c| c.what)
+                .collect()
         };
         assert_eq!(chosen(0, &[]), [0; 0]);
         assert_eq!(chosen(15, &[]), [1, 2]);
         assert_eq!(chosen(0, &[("d", 11)]), [2, 4]);
-        assert_eq!(chosen(5, &[("d", 11)]), [1, 2, 4], "what helps all may be of any channel");
+        assert_eq!(
+            chosen(5, &[("d", 11)]),
+            [1, 2, 4],
+            "what helps all may be of any channel"
+        );
         assert_eq!(chosen(1_000, &[]), [1, 2, 3, 4]);
     }
 }

@@ -38,7 +38,7 @@ impl Readiness {
             return Ok(());
         }
         // However much that is: with too little, recording pauses and streams go on.
-        self.media.available().map_err(|error| error.to_string())?;
+        self.media.available().await.map_err(|error| error.to_string())?;
         let named = |error: String| format!("{}: {error}", self.on);
         self.store.ready().await.map_err(named)?;
         let write = Transaction::new().increment("readiness", 1);

@@ -32,6 +32,8 @@ use crate::quota::{self, Candidate, Excess};
 
 /// How often the disk is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// When nothing could be deleted, it is tried again so much later: looking costs more than the disk gains by it.
+const TRY_EVERY: Duration = Duration::from_secs(2);
 /// Recordings read at once.
 const PAGE: usize = 200;
 /// A folder of which nothing is known is left alone for so long: its stream may be about to start.
@@ -54,8 +56,9 @@ impl Retention {
     /// Works until the service stops.
     pub(crate) async fn run(self, shutdown: CancellationToken) -> Result<()> {
         let mut next_sweep = Instant::now();
+        let mut next_try = next_sweep;
         loop {
-            if let Err(error) = self.make_room().await {
+            if let Err(error) = self.make_room(&mut next_try).await {
                 tracing::warn!(error = %chain(&error), "no room can be made on the disk now");
             }
             if next_sweep <= Instant::now() {
@@ -72,27 +75,33 @@ impl Retention {
     }
 
     /// Looks at the disk, deletes what has to go, and lets writers go on.
-    async fn make_room(&self) -> Result<()> {
+    async fn make_room(&self, next_try: &mut Instant) -> Result<()> {
         let room = self.media.room();
-        let free = self.media.available()?;
+        let mut free = self.media.available().await?;
         let excess = room.excess(free);
-        if !excess.is_none() {
-            self.free_disk(excess).await?;
+        let mut freed = Ok(());
+        if !excess.is_none() && *next_try <= Instant::now() {
+            let before = room.total();
+            *next_try = Instant::now() + TRY_EVERY;
+            freed = self.free_disk(excess).await;
+            if room.total() < before {
+                *next_try = Instant::now();
+            }
+            free = self.media.available().await?;
         }
-        let free = self.media.available()?;
         room.measured(free);
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         let show = |name: &'static str, bytes: u64| gauge!(name).set(bytes as f64);
         show("video_ingest_media_bytes", room.total());
         show("video_ingest_media_free_bytes", free);
         show("video_ingest_upload_backlog_bytes", room.waiting());
-        Ok(())
+        freed
     }
 
     async fn free_disk(&self, mut excess: Excess) -> Result<()> {
-        let free_before = self.media.room().total();
+        let before = self.media.room().total();
         self.sweep_disk().await?;
-        let freed = free_before.saturating_sub(self.media.room().total());
+        let freed = before.saturating_sub(self.media.room().total());
         excess.total = excess.total.saturating_sub(freed);
         if excess.is_none() {
             return Ok(());
@@ -134,7 +143,7 @@ impl Retention {
 
     /// Media of streams that are over, and that are either not kept at all or kept in the object store.
     async fn sweep_disk(&self) -> Result<()> {
-        for stream in self.media.streams()? {
+        for stream in self.media.streams().await? {
             if self.hub.find(&stream).is_some() || self.media.running(&stream).is_some() {
                 continue;
             }
@@ -170,7 +179,7 @@ impl Retention {
             *channels.entry(recording.channel.clone()).or_default() += recording.size_bytes;
         }
         // What is being recorded will be there soon.
-        for stream in self.media.streams()? {
+        for stream in self.media.streams().await? {
             if self.media.running(&stream).is_some() {
                 *channels.entry(stream.channel.clone()).or_default() += self.media.room().of(&stream);
             }
@@ -192,7 +201,9 @@ impl Retention {
                 *left = left.saturating_sub(bytes);
             }
         }
-        self.media.room().objects_measured(&quota::excess(limits, &channels));
+        self.media
+            .room()
+            .objects_measured(&quota::excess(limits, &channels));
         Ok(())
     }
 

@@ -89,7 +89,7 @@ impl Writer {
         match files {
             Ok(files) => writer.disk = Disk::Open(Box::new(files)),
             Err(error) => {
-                let pause = writer.failed_with(&error);
+                let pause = writer.failed_with(&error, 0);
                 writer.show(Some(pause));
             }
         }
@@ -170,10 +170,7 @@ impl Writer {
             Disk::Busy(..) => return Err(Pause::DiskSlow),
             Disk::Closed => return Err(self.paused.why.unwrap_or(Pause::DiskFailed)),
         }
-        let root = &self.folder.root;
-        // A disk that cannot be looked at says more when it is written to.
-        let free = root.available().unwrap_or(u64::MAX);
-        root.room().take(&self.folder.name, bytes, free)
+        self.folder.root.room().take(&self.folder.name, bytes)
     }
 
     /// Looks whether a disk that was slow has answered, and opens one that had failed.
@@ -245,7 +242,7 @@ impl Writer {
                 None
             }
             Err(error) => {
-                let pause = self.failed_with(&error);
+                let pause = self.failed_with(&error, bytes);
                 // A full disk need not be opened again, and its journal takes lines as soon as there is room.
                 if pause == Pause::DiskFull {
                     self.disk = Disk::Open(files);
@@ -255,12 +252,12 @@ impl Writer {
         }
     }
 
-    fn failed_with(&self, error: &io::Error) -> Pause {
+    fn failed_with(&self, error: &io::Error, bytes: u64) -> Pause {
         if matches!(
             error.kind(),
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
         ) {
-            self.folder.root.room().disk_is_full();
+            self.folder.root.room().disk_is_full(bytes);
             tracing::debug!(stream = %self.folder.name, %error, "a segment does not fit");
             Pause::DiskFull
         } else {

@@ -31,5 +31,7 @@ mod refusals;
 mod restart;
 mod rtmps;
 mod silence;
+#[cfg(feature = "s3")]
+mod on_s3;
 mod stock;
 mod storage;

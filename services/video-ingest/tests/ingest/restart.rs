@@ -28,9 +28,19 @@ async fn child() {
     config.reconnect_grace = LIMIT;
     // It may be on a small disk.
     config.storage.quota.disk_reserve = 1 << 20;
+    if let Ok(seconds) = std::env::var(crate::storage::DVR) {
+        config.storage.dvr_window = Duration::from_secs(seconds.parse().unwrap());
+        config.storage.record = false;
+        config.live_window = Duration::from_secs(6);
+        config.memory_window = Duration::from_secs(6);
+    }
     let objects = folder.join("objects");
     if objects.exists() {
         config.storage.objects = Some(marquee_objects::Location::Folder(objects));
+    }
+    #[cfg(feature = "s3")]
+    if let Ok(address) = std::env::var(crate::on_s3::ADDRESS) {
+        config.storage.objects = Some(crate::on_s3::location(&address));
     }
     let stage = Stage::start(&folder, config).await;
     println!("\nserves {} {}", stage.clients.http, stage.clients.rtmp);
