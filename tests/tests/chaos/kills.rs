@@ -43,7 +43,7 @@ pub(crate) struct Row {
     pub(crate) span: (i64, i64),
 }
 
-/// Each part once in an order by chance, again and again; every third round some are frozen instead.
+/// Each part is killed once in an order by chance, then each again; besides, some are frozen in between.
 pub(crate) fn plan(kills: usize, pauses: usize, random: &mut Random) -> Vec<(Part, Blow)> {
     let mut plan = Vec::new();
     while plan.len() < kills {
@@ -111,6 +111,7 @@ impl Killer {
         tokio::task::block_in_place(|| self.fleet.wait_ready())
             .with_context(|| format!("not all is ready after {} was killed", part.name()))?;
         let ready = Instant::now();
+        let until = jiff::Timestamp::now().as_second() + 1;
         self.until_whole(part, ready).await?;
         let whole = Instant::now();
         self.untouched(part, blow, &pids)?;
@@ -124,7 +125,7 @@ impl Killer {
             cost: self.client.meter.cost(begun, whole),
             replayed: (self.bus.replayed(&self.metrics).await? - replayed).max(0.0),
             retries: self.metrics.retries() - retries,
-            span: (began, jiff::Timestamp::now().as_second() + 1),
+            span: (began, until),
         };
         tokio::time::sleep(BETWEEN).await;
         Ok(row)

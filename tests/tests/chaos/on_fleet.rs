@@ -24,6 +24,8 @@ use crate::table::table;
 use crate::viewer::Streams;
 use crate::writer::{WRITERS, Writer};
 
+/// How many parts are frozen besides, when nobody says otherwise.
+const PAUSES: u64 = 3;
 const PUBLISHERS: usize = 20;
 /// Of the publishers, those whose broadcasts end and begin again.
 const CHANGING: usize = 4;
@@ -46,7 +48,7 @@ fn setting(name: &str, default: u64) -> Result<u64> {
 #[ignore = "needs programs"]
 async fn each_part_is_killed_and_nothing_is_lost_or_done_twice() -> Result<()> {
     let kills = setting("MARQUEE_CHAOS_KILLS", Part::all().len() as u64)? as usize;
-    let pauses = setting("MARQUEE_CHAOS_PAUSES", 0)? as usize;
+    let pauses = setting("MARQUEE_CHAOS_PAUSES", PAUSES)? as usize;
     let seed = setting("MARQUEE_CHAOS_SEED", u64::from(std::process::id()))?;
     println!("chaos: {kills} kills, {pauses} pauses, seed {seed}");
     // PostgreSQL is another user, who must get there: no folder of `tempfile`.
@@ -233,7 +235,18 @@ async fn run(folder: &Path, kills: usize, pauses: usize, seed: u64) -> Result<()
         begun.elapsed().as_secs_f64()
     );
     let sums = checks::all(&mut killer, &place, &mut ledgers, folder).await?;
-    let text = table(&ledgers.rows, &[sums, vec![text_of(under_load, seed)]].concat());
+    let text = table(
+        &ledgers.rows,
+        &[
+            sums,
+            vec![text_of(
+                under_load,
+                seed,
+                ledgers.writers.iter().map(|writer| writer.writes).sum(),
+            )],
+        ]
+        .concat(),
+    );
     println!("{text}");
     let file = program("marquee")?;
     let file = file
@@ -258,8 +271,12 @@ async fn run(folder: &Path, kills: usize, pauses: usize, seed: u64) -> Result<()
     Ok(())
 }
 
-fn text_of(under_load: Duration, seed: u64) -> String {
-    format!("seed {seed}, {:.0} s under load", under_load.as_secs_f64())
+fn text_of(under_load: Duration, seed: u64, writes: usize) -> String {
+    format!(
+        "seed {seed}, {:.0} s under load, {writes} writes acknowledged ({:.0}/s in all, outages included)",
+        under_load.as_secs_f64(),
+        writes as f64 / under_load.as_secs_f64()
+    )
 }
 
 impl Client {

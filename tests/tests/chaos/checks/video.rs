@@ -30,8 +30,11 @@ pub(super) async fn check(killer: &Killer, place: &Ready, ledgers: &Ledgers) -> 
             .into_values()
             .find(|seen| seen.event == *event);
         let newest = seen.map_or(0, |seen| seen.newest);
+        if newest == 0 {
+            client.meter.fault(format!("no player saw a segment of {event}"));
+        }
         match read(&place.pages, &path).await {
-            Ok(count) if count >= newest => {
+            Ok(count) if count >= newest.max(1) => {
                 recordings += 1;
                 segments += count;
             }
