@@ -117,6 +117,11 @@ resource!(
     StreamKeyName, "channels/{channel}/streamKeys/{stream_key}", "channels" => channel, "streamKeys" => stream_key
 );
 resource!(
+    /// Another server that a channel's streams are forwarded to.
+    ForwardingTargetName, "channels/{channel}/forwardingTargets/{forwarding_target}",
+    "channels" => channel, "forwardingTargets" => forwarding_target
+);
+resource!(
     /// One broadcast of a channel.
     LiveStreamName, "channels/{channel}/liveStreams/{live_stream}", "channels" => channel, "liveStreams" => live_stream
 );
@@ -177,6 +182,7 @@ macro_rules! parent {
 
 parent!(EventName.channel -> ChannelName(channel));
 parent!(StreamKeyName.channel -> ChannelName(channel));
+parent!(ForwardingTargetName.channel -> ChannelName(channel));
 parent!(LiveStreamName.channel -> ChannelName(channel));
 parent!(RecordingName.channel -> ChannelName(channel));
 parent!(MembershipName.account -> AccountName(account));

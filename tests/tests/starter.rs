@@ -1,5 +1,7 @@
 //! Whoever starts a fleet may be killed: what it has left behind is ended by the next start in the folder.
 
+#![expect(clippy::print_stdout, reason = "what is started is of use when it fails")]
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};

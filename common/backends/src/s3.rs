@@ -26,16 +26,15 @@ const BUCKET: &str = "marquee";
 
 /// `http://{key id}:{secret}@host:port/{bucket}`.
 pub(crate) fn address(ports: &[u16]) -> String {
-    format!(
-        "http://{ACCESS_KEY}:{SECRET_KEY}@127.0.0.1:{}/{BUCKET}",
-        ports[0]
-    )
+    format!("http://{ACCESS_KEY}:{SECRET_KEY}@127.0.0.1:{}/{BUCKET}", ports[0])
 }
 
 /// Compiles it, which takes some minutes.
 pub(crate) fn install(folder: &std::path::Path, say: crate::install::Say<'_>) -> Result<()> {
     let go = tools::go()?;
-    say(&format!("fetching and compiling {MODULE} v{VERSION}, some minutes"));
+    say(&format!(
+        "fetching and compiling {MODULE} v{VERSION}, some minutes"
+    ));
     let fetched = tools::run(
         Command::new(&go)
             .args(["mod", "download", "-json"])

@@ -7,6 +7,8 @@ use crate::{Error, Result};
 const FILE_HEADER: usize = 9;
 const TAG_HEADER: usize = 11;
 const BACK_POINTER: usize = 4;
+/// Bytes that a tag can carry.
+pub const LONGEST_PAYLOAD: usize = 0xFF_FFFF;
 
 /// What a tag carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,19 +157,30 @@ pub fn write_header(has_audio: bool, has_video: bool, out: &mut impl BufMut) {
 
 /// Writes a tag, back pointer included. A payload beyond 16 MiB, which the format cannot carry, is cut.
 pub fn write_tag(kind: TagKind, timestamp: u32, payload: &[u8], out: &mut impl BufMut) {
-    let payload = &payload[..payload.len().min(0xFF_FFFF)];
+    let payload = &payload[..payload.len().min(LONGEST_PAYLOAD)];
+    write_tag_head(kind, timestamp, payload.len(), out);
+    out.put_slice(payload);
+    write_tag_tail(payload.len(), out);
+}
+
+/// Writes what stands before a payload of `length` bytes, for who sends the payload itself without copying it. `length` must
+/// not exceed [`LONGEST_PAYLOAD`].
+pub fn write_tag_head(kind: TagKind, timestamp: u32, length: usize, out: &mut impl BufMut) {
     out.put_u8(match kind {
         TagKind::Audio => 8,
         TagKind::Video => 9,
         TagKind::Script => 18,
     });
-    out.put_uint(payload.len() as u64, 3);
+    out.put_uint(length as u64, 3);
     let [high, rest @ ..] = timestamp.to_be_bytes();
     out.put_slice(&rest);
     out.put_u8(high);
     out.put_slice(&[0, 0, 0]);
-    out.put_slice(payload);
-    out.put_uint((TAG_HEADER + payload.len()) as u64, BACK_POINTER);
+}
+
+/// Writes what stands after such a payload: the back pointer.
+pub fn write_tag_tail(length: usize, out: &mut impl BufMut) {
+    out.put_uint((TAG_HEADER + length) as u64, BACK_POINTER);
 }
 
 #[cfg(test)]

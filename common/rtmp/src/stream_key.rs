@@ -48,6 +48,30 @@ pub(crate) fn locate(app: &str, name: &str) -> StreamKey {
     StreamKey::new(found)
 }
 
+/// What a player asks for: the path after the application's first segment, and the query. Clients that are given one address
+/// cut it at different slashes.
+pub(crate) fn locate_path(app: &str, name: &str) -> StreamKey {
+    let (app_path, app_query) = split_query(app);
+    let (name_path, name_query) = split_query(name);
+    let rest = app_path.trim_matches('/').split_once('/');
+    let segments = [rest.map_or("", |(_, rest)| rest), name_path.trim_matches('/')];
+    let mut path = segments
+        .into_iter()
+        .filter(|segment| !segment.is_empty())
+        .collect::<Vec<_>>()
+        .join("/");
+    let query = if name_query.is_empty() {
+        app_query
+    } else {
+        name_query
+    };
+    if !query.is_empty() {
+        path.push('?');
+        path.push_str(query);
+    }
+    StreamKey::new(path)
+}
+
 /// The application without query and without what follows its first segment, both of which may hold a key.
 pub(crate) fn public_app(app: &str) -> &str {
     let path = split_query(app).0.trim_matches('/');
@@ -100,6 +124,21 @@ mod tests {
             assert_eq!(locate(app, name).expose(), "k1", "app {app} name {name}");
         }
         assert!(locate("live", "").is_empty());
+    }
+
+    #[test]
+    fn what_is_played_is_the_same_wherever_the_address_is_cut() {
+        for (app, name, path) in [
+            ("live", "c", "c"),
+            ("live/c", "", "c"),
+            ("live", "c/s?token=t", "c/s?token=t"),
+            ("live/c", "s?token=t", "c/s?token=t"),
+            ("/live/c/", "/s/", "c/s"),
+            ("live?token=t", "c", "c?token=t"),
+            ("live", "", ""),
+        ] {
+            assert_eq!(locate_path(app, name).expose(), path, "app {app} name {name}");
+        }
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub(crate) struct Args {
     rtmp_listen: SocketAddr,
     #[command(flatten)]
     rtmps: marquee_video_ingest::RtmpsArgs,
+    #[command(flatten)]
+    policy: marquee_video_ingest::PolicyArgs,
+    #[command(flatten)]
+    relay: marquee_video_ingest::RelayArgs,
     /// How encoders reach this process, for example rtmp://live.example.org; without it, the address listened on
     #[arg(long, value_name = "URL", default_value = "")]
     public_rtmp_url: String,
@@ -59,6 +63,9 @@ pub(crate) struct Args {
     /// Once everything is ready, write one JSON object with addresses (and with --demo, accounts and key) to this file
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
+    // Last: its heading is that of all options after it.
+    #[command(flatten)]
+    storage: marquee_video_ingest::StorageArgs,
 }
 
 /// How long everything may take to be ready.
@@ -148,7 +155,10 @@ async fn build(args: &Args, address: SocketAddr) -> Result<Built> {
     let mut ingest = marquee_video_ingest::Config::new(data.join("video-ingest"), args.rtmp_listen);
     ingest.reconnect_grace = Duration::from_secs(args.reconnect_grace);
     ingest.rtmps = args.rtmps.rtmps();
+    args.policy.apply(&mut ingest);
+    args.relay.apply(&mut ingest);
     ingest.trusted_proxies = args.grpc.trusted_proxies.clone();
+    ingest.storage = args.storage.storage().map_err(anyhow::Error::msg)?;
     ingest.packager.segment_target = Duration::from_secs(args.segment_duration);
     ingest.packager.target_duration = u32::try_from(args.segment_duration).ok();
     ingest.packager.keyframe_limit = Duration::from_secs(args.keyframe_limit);

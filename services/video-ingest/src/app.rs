@@ -1,12 +1,18 @@
 //! Use cases: validate, load, authorise, execute.
 
+mod bans;
+mod forwarding;
 mod keys;
 mod owners;
+mod playback;
 mod recordings;
 mod streams;
 
+pub(crate) use bans::BanList;
+pub(crate) use forwarding::Forwarding;
 pub(crate) use keys::Keys;
 pub(crate) use owners::Owners;
+pub(crate) use playback::Sessions;
 pub(crate) use recordings::Recordings;
 pub(crate) use streams::{Followed, Streams};
 

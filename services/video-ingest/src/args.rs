@@ -8,7 +8,7 @@ use marquee_config::MongoArgs;
 use marquee_documents::{Location, mongodb};
 use marquee_process::{Bound, Dependency, EventsPeer, ProcessArgs, Program, SubscriptionsPeer};
 use marquee_server::{Platform, Service};
-use marquee_video_ingest::{Config, Error, RtmpsArgs, Storage, StorageArgs};
+use marquee_video_ingest::{Config, Error, PolicyArgs, RelayArgs, RtmpsArgs, Storage, StorageArgs};
 
 /// Live video: encoders publish over RTMP, viewers watch over HLS
 ///
@@ -29,6 +29,10 @@ pub(crate) struct Args {
     video: VideoArgs,
     #[command(flatten)]
     storage: StorageArgs,
+    #[command(flatten, next_help_heading = "Who may watch and publish")]
+    policy: PolicyArgs,
+    #[command(flatten, next_help_heading = "Players and forwarding")]
+    relay: RelayArgs,
 }
 
 /// What comes in, and how it is cut.
@@ -92,6 +96,8 @@ impl Args {
         config.rtmps = self.video.rtmps.rtmps();
         // It was checked before anything was built.
         config.storage = self.storage.storage().unwrap_or_else(|_| Storage::default());
+        self.policy.apply(&mut config);
+        self.relay.apply(&mut config);
         config
     }
 }

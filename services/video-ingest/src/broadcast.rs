@@ -16,10 +16,13 @@ mod ledger;
 mod playlists;
 mod window;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use marquee_hls::{Expected, Frame, MediaConfig, MultivariantPlaylist};
 use marquee_proto::name::LiveStreamName;
+use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use actor::Actor;
@@ -28,8 +31,9 @@ pub(crate) use playlists::Playlists;
 pub(crate) use window::{MEDIA_PLAYLIST, Media, Missing, Name, Text, Window};
 
 use crate::config::Config;
-use crate::domain::LiveStream;
+use crate::domain::{LiveStream, Sample};
 use crate::media::StreamFolder;
+use crate::relay::{Ring, Tag};
 
 /// Batches of media that may wait for the actor; an encoder that is faster is held back by TCP.
 const QUEUE: usize = 32;
@@ -67,7 +71,12 @@ pub(crate) enum Command {
         reply: oneshot::Sender<Result<(), String>>,
     },
     /// What it sent since the last time.
-    Media { encoder: u64, batch: Vec<Input> },
+    Media {
+        encoder: u64,
+        batch: Vec<Input>,
+        /// The same as it came, for the relay.
+        tags: Vec<Tag>,
+    },
     /// It is gone.
     Leave { encoder: u64 },
     /// Whoever publishes with this key has to go.
@@ -92,8 +101,12 @@ pub(crate) struct Shared {
     pub(crate) folder: StreamFolder,
     /// None until the first media.
     pub(crate) stream: watch::Sender<Option<LiveStream>>,
+    /// The last minute, a second each; oldest first.
+    pub(crate) samples: Mutex<VecDeque<Sample>>,
     /// What the encoder sends, as it is.
     pub(crate) source: Window,
+    /// The same, tag by tag.
+    pub(crate) relay: Arc<Ring>,
 }
 
 impl Broadcast {
@@ -108,7 +121,9 @@ impl Broadcast {
             name,
             folder,
             stream: watch::Sender::new(None),
+            samples: Mutex::default(),
             source: Window::new(config.listed_window(), config.memory_window),
+            relay: Arc::new(Ring::new(config.relay.clone())),
         });
         (
             Self {
@@ -135,6 +150,11 @@ impl Broadcast {
         self.shared.stream.subscribe()
     }
 
+    /// What the encoder sends, tag by tag.
+    pub(crate) fn relay(&self) -> &Arc<Ring> {
+        &self.shared.relay
+    }
+
     /// The live window of a rendition; the source has no name.
     pub(crate) fn window(&self, rendition: &str) -> Option<&Window> {
         rendition.is_empty().then_some(&self.shared.source)
@@ -148,6 +168,13 @@ impl Broadcast {
             variants: vec![source],
         };
         Some(playlist.render())
+    }
+
+    /// The seconds of the last minute that were over after `since`; all of them without it. Oldest first.
+    pub(crate) fn samples(&self, since: Option<Timestamp>) -> Vec<Sample> {
+        let samples = self.shared.samples.lock();
+        let is_new = |sample: &&Sample| since.is_none_or(|since| sample.time > since);
+        samples.iter().filter(is_new).cloned().collect()
     }
 
     /// Asks the actor. An error means that the broadcast is over.

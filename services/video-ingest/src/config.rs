@@ -7,7 +7,13 @@ use std::time::Duration;
 use marquee_config::TrustedProxies;
 use marquee_documents::Location;
 
+use crate::domain::IngestLimits;
+use crate::forwarding::ForwardingConfig;
+use crate::playback::PlaybackConfig;
+use crate::plays::PlayConfig;
+use crate::relay::RelayConfig;
 use crate::quota::Quota;
+use crate::webhooks::WebhookConfig;
 
 /// Settings of the service. [`Config::new`] gives the defaults.
 #[derive(Debug, Clone)]
@@ -38,6 +44,18 @@ pub struct Config {
     pub limits: marquee_rtmp::Limits,
     /// RTMP connections at once; further ones are closed.
     pub max_connections: usize,
+    /// Tokens, sessions and viewers.
+    pub playback: PlaybackConfig,
+    /// What any encoder may send; a key may have tighter limits.
+    pub ingest_limits: IngestLimits,
+    /// What is kept for players and servers that are sent the stream as it comes.
+    pub relay: RelayConfig,
+    /// Players over RTMP and HTTP-FLV.
+    pub plays: PlayConfig,
+    /// Other RTMP servers that streams are sent to.
+    pub forwarding: ForwardingConfig,
+    /// Who is asked and told over HTTP.
+    pub webhooks: WebhookConfig,
     /// What is recorded, where it is kept and how much of it.
     pub storage: Storage,
 }
@@ -137,6 +155,12 @@ impl Config {
             packager,
             limits: marquee_rtmp::Limits::default(),
             max_connections: 2_000,
+            playback: PlaybackConfig::default(),
+            ingest_limits: IngestLimits::default(),
+            relay: RelayConfig::default(),
+            plays: PlayConfig::default(),
+            forwarding: ForwardingConfig::default(),
+            webhooks: WebhookConfig::default(),
             storage: Storage::default(),
         }
     }

@@ -42,6 +42,72 @@ pub enum Error {
         /// The recording's name.
         name: String,
     },
+    /// A stream that is not for everybody was asked for without a token that opens it.
+    #[error("`{stream}` is not for everybody: open a playback session and use its path")]
+    PlaybackTokenMissing {
+        /// The stream's name.
+        stream: String,
+    },
+    /// The token waited too long for its first request, or between two.
+    #[error("the playback token has expired: open another playback session")]
+    PlaybackTokenExpired,
+    /// The session was ended, or is over by the clock.
+    #[error("the playback session is over: open another one")]
+    PlaybackSessionEnded,
+    /// The account lacks what the event asks for.
+    #[error("`{event}` is for {}", if *ticket { "accounts with a ticket" } else { "members" })]
+    NotEntitled {
+        /// The event's name.
+        event: String,
+        /// True when a ticket would help, false when a membership would.
+        ticket: bool,
+    },
+    /// Somebody is kept out.
+    #[error("you are kept out until {until}")]
+    Banned {
+        /// When that ends.
+        until: jiff::Timestamp,
+    },
+    /// The account watches on as many devices as it may.
+    #[error(
+        "`{account}` watches in {limit} sessions already; end one of them, or wait until it has been silent for half a minute"
+    )]
+    TooManySessions {
+        /// The account's name.
+        account: String,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// The process keeps as many viewers as it may.
+    #[error("too many people watch; try again")]
+    TooManyViewers,
+    /// As many players are sent a stream over RTMP and HTTP-FLV as may.
+    #[error("too many players; try again, or watch over HLS")]
+    TooManyPlayers,
+    /// The channel has as many targets of forwarding as it may.
+    #[error("the channel has {limit} forwarding targets already; delete one of them")]
+    ForwardingTargetsFull {
+        /// How many it may have.
+        limit: usize,
+    },
+    /// Forwarding cannot tell which servers to believe.
+    #[error("cannot forward: {0}")]
+    Forwarding(#[from] crate::forwarding::TrustError),
+    /// Nobody publishes.
+    #[error("nobody publishes `{name}` now")]
+    NoPublisher {
+        /// The stream's name.
+        name: String,
+    },
+    /// A webhook does not want it.
+    #[error("the operator's webhook refused")]
+    WebhookRefused,
+    /// A webhook does not say whether it wants it.
+    #[error("the operator's webhook does not answer")]
+    WebhookSilent,
+    /// The subscriptions service did not answer.
+    #[error("the subscriptions service does not answer: {0}")]
+    SubscriptionsPeer(String),
     /// RTMPS cannot be offered.
     #[error("cannot offer rtmps: {0}")]
     Rtmps(#[from] crate::rtmp::TlsError),
@@ -51,6 +117,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] marquee_documents::Error),
+    /// The bus failed.
+    #[error(transparent)]
+    Bus(#[from] marquee_bus::Error),
     /// The media folder failed.
     #[error("cannot {action} {path}")]
     Media {
@@ -128,14 +197,27 @@ impl ErrorExt for Error {
             Self::Invalid(error) => error.kind(),
             Self::Auth(error) => error.kind(),
             Self::Store(error) => error.kind(),
+            Self::Bus(error) => error.kind(),
             Self::NotYours { .. } => ErrorKind::PermissionDenied,
             Self::NotFound { .. } => ErrorKind::NotFound,
             Self::KeyRevoked { .. } | Self::StillLive { .. } => ErrorKind::FailedPrecondition,
-            Self::Peer(_) | Self::Stopping => ErrorKind::Unavailable,
-            Self::Objects(marquee_objects::Error::Unavailable(_)) => ErrorKind::Unavailable,
+            Self::PlaybackTokenMissing { .. } | Self::PlaybackTokenExpired => ErrorKind::Unauthenticated,
+            Self::PlaybackSessionEnded
+            | Self::NotEntitled { .. }
+            | Self::Banned { .. }
+            | Self::WebhookRefused => ErrorKind::PermissionDenied,
+            Self::TooManySessions { .. }
+            | Self::TooManyViewers
+            | Self::TooManyPlayers
+            | Self::ForwardingTargetsFull { .. } => ErrorKind::ResourceExhausted,
+            Self::NoPublisher { .. } => ErrorKind::FailedPrecondition,
+            Self::Peer(_) | Self::SubscriptionsPeer(_) | Self::WebhookSilent | Self::Stopping => {
+                ErrorKind::Unavailable
+            }
             Self::PlaylistRequest(_) => ErrorKind::InvalidArgument,
             Self::NotInTime | Self::TooManyWaiting => ErrorKind::Unavailable,
-            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) => {
+            Self::Objects(marquee_objects::Error::Unavailable(_)) => ErrorKind::Unavailable,
+            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) | Self::Forwarding(_) => {
                 ErrorKind::Internal
             }
         }
@@ -146,17 +228,32 @@ impl ErrorExt for Error {
             Self::Invalid(error) => error.reason(),
             Self::Auth(error) => error.reason(),
             Self::Store(error) => error.reason(),
+            Self::Bus(error) => error.reason(),
             Self::NotYours { .. } => "NOT_CHANNEL_OWNER",
             Self::NotFound { reason, .. } => reason,
             Self::KeyRevoked { .. } => "STREAM_KEY_REVOKED",
             Self::StillLive { .. } => "STREAM_STILL_LIVE",
+            Self::PlaybackTokenMissing { .. } => "PLAYBACK_TOKEN_MISSING",
+            Self::PlaybackTokenExpired => "PLAYBACK_TOKEN_EXPIRED",
+            Self::PlaybackSessionEnded => "PLAYBACK_SESSION_ENDED",
+            Self::NotEntitled { ticket: true, .. } => "TICKET_REQUIRED",
+            Self::NotEntitled { ticket: false, .. } => "MEMBERSHIP_REQUIRED",
+            Self::Banned { .. } => "BANNED",
+            Self::TooManySessions { .. } => "TOO_MANY_SESSIONS",
+            Self::TooManyViewers => "TOO_MANY_VIEWERS",
+            Self::TooManyPlayers => "TOO_MANY_PLAYERS",
+            Self::ForwardingTargetsFull { .. } => "FORWARDING_TARGETS_FULL",
+            Self::NoPublisher { .. } => "NO_PUBLISHER",
+            Self::WebhookRefused => "WEBHOOK_REFUSED",
+            Self::WebhookSilent => "WEBHOOK_SILENT",
+            Self::SubscriptionsPeer(_) => "SUBSCRIPTIONS_UNAVAILABLE",
             Self::Peer(_) => "EVENTS_UNAVAILABLE",
             Self::Stopping => "STOPPING",
             Self::PlaylistRequest(_) => "PLAYLIST_REQUEST",
             Self::NotInTime => "PLAYLIST_NOT_IN_TIME",
             Self::TooManyWaiting => "TOO_MANY_WAITING",
             Self::Objects(marquee_objects::Error::Unavailable(_)) => "OBJECT_STORE_UNAVAILABLE",
-            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) => {
+            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) | Self::Forwarding(_) => {
                 "INTERNAL"
             }
         }
@@ -166,9 +263,13 @@ impl ErrorExt for Error {
         match self {
             Self::Auth(error) => error.metadata(),
             Self::Store(error) => error.metadata(),
+            Self::Bus(error) => error.metadata(),
             Self::NotYours { channel: name }
             | Self::NotFound { name, .. }
             | Self::KeyRevoked { name }
+            | Self::NoPublisher { name }
+            | Self::PlaybackTokenMissing { stream: name }
+            | Self::NotEntitled { event: name, .. }
             | Self::StillLive { name } => {
                 vec![("name".to_owned(), name.clone())]
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use marquee_documents::{Query, Store, Stored};
 use marquee_proto::name::{ChannelName, LiveStreamName, new_id};
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -36,6 +36,8 @@ struct Shared {
     tasks: TaskTracker,
     next_encoder: AtomicU64,
     broadcasts: Mutex<HashMap<String, Broadcast>>,
+    /// Rings when a broadcast begins.
+    begun: Notify,
 }
 
 /// An encoder's place in a broadcast.
@@ -67,6 +69,7 @@ impl Hub {
             tasks: TaskTracker::new(),
             next_encoder: AtomicU64::new(1),
             broadcasts: Mutex::default(),
+            begun: Notify::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -81,6 +84,29 @@ impl Hub {
     /// The running broadcast of a channel.
     pub(crate) fn current(&self, channel: &str) -> Option<Broadcast> {
         self.shared.broadcasts.lock().get(channel).cloned()
+    }
+
+    /// The running broadcast of a channel, once there is one.
+    pub(crate) async fn coming(&self, channel: &str) -> Broadcast {
+        loop {
+            let mut begun = std::pin::pin!(self.shared.begun.notified());
+            // From now on, so that what begins between the look and the wait is not missed.
+            begun.as_mut().enable();
+            if let Some(broadcast) = self.current(channel) {
+                return broadcast;
+            }
+            begun.await;
+        }
+    }
+
+    /// Completes when a broadcast begins.
+    pub(crate) fn begun(&self) -> &Notify {
+        &self.shared.begun
+    }
+
+    /// Those that run.
+    pub(crate) fn running(&self) -> Vec<Broadcast> {
+        self.shared.broadcasts.lock().values().cloned().collect()
     }
 
     /// A broadcast by its name, if it runs.
@@ -229,10 +255,12 @@ impl Hub {
             Entry::Occupied(running) => return running.get().clone(),
             Entry::Vacant(place) => place.insert(broadcast.clone()),
         };
+        self.shared.begun.notify_waiters();
         let hub = self.clone();
         let ended = broadcast.clone();
         self.shared.tasks.spawn(async move {
             actor.run().await;
+            ended.relay().end();
             hub.forget(&ended);
         });
         broadcast

@@ -201,9 +201,7 @@ impl Retention {
                 *left = left.saturating_sub(bytes);
             }
         }
-        self.media
-            .room()
-            .objects_measured(&quota::excess(limits, &channels));
+        self.media.room().objects_measured(&quota::excess(limits, &channels));
         Ok(())
     }
 

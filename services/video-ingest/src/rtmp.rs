@@ -3,6 +3,7 @@
 mod admission;
 mod connection;
 mod listener;
+mod play;
 mod proxy;
 mod socket;
 mod tls;

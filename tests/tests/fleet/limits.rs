@@ -129,14 +129,17 @@ async fn no_log_has_a_token_when_a_service_is_away() -> Result<()> {
         "/live/stream/1.m4s?token=very-secret",
         "/recordings/one/index.m3u8?token=very-secret",
         "/live/stream/other?token=very-secret",
-        "/play/very-secret/live/stream/index.m3u8",
     ] {
         let answer = get(&own.http(path)).await?;
         ensure!(answer.status == 503, "{path}: {answer:?}");
         ensure!(answer.json()?["reason"] == "SERVICE_UNREACHABLE", "{answer:?}");
     }
+    // A playback token is in the path, and somebody has to be asked about it.
+    let played = get(&own.http("/play/very-secret/live/stream/index.m3u8")).await?;
+    ensure!(matches!(played.status, 502 | 503), "{played:?}");
     let (errors, accesses) = own.logs()?;
     ensure!(accesses.contains("/live/stream/index.m3u8"), "{accesses}");
+    ensure!(accesses.contains("/play/-/live/stream/index.m3u8"), "{accesses}");
     ensure!(errors.contains("start worker process"), "{errors}");
     ensure!(!errors.contains("very-secret"), "{errors}");
     ensure!(!accesses.contains("very-secret"), "{accesses}");

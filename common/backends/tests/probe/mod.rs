@@ -133,7 +133,14 @@ fn signed(address: &str, method: &str, path: &str, body: &str) -> String {
     let (credentials, place) = address.strip_prefix("http://").unwrap().split_once('@').unwrap();
     let mut command = Command::new("curl");
     command
-        .args(["-sS", "--fail-with-body", "-X", method, "--aws-sigv4", "aws:amz:us-east-1:s3"])
+        .args([
+            "-sS",
+            "--fail-with-body",
+            "-X",
+            method,
+            "--aws-sigv4",
+            "aws:amz:us-east-1:s3",
+        ])
         .args(["-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", "-u", credentials])
         .arg(format!("http://{place}{path}"));
     if !body.is_empty() {

@@ -31,6 +31,13 @@ pub enum Event {
         /// NetStream id.
         stream: u32,
     },
+    /// The player pauses, or goes on; it was told that this is so.
+    PlayPaused {
+        /// NetStream id.
+        stream: u32,
+        /// False when it goes on.
+        paused: bool,
+    },
     /// The peer answered a ping.
     Pong {
         /// Since the ping was put into the output.
@@ -107,6 +114,9 @@ pub struct PlayRequest {
     pub app: String,
     /// Name of the stream, query included. It may hold a playback token, so it is kept from logs like a key.
     pub name: StreamKey,
+    /// The whole path after the application, query included, wherever the client cut it: `a/b?c` whether the application was
+    /// `live` and the name `a/b?c`, or these were `live/a` and `b?c`.
+    pub path: StreamKey,
     /// Seconds to start at; -2 (live or recorded, the default), -1 (live only) or a position.
     pub start: f64,
     /// Seconds to play; -1 (the default) is to the end.

@@ -374,6 +374,38 @@ fn a_player_is_sent_what_it_asked_for() {
 }
 
 #[test]
+fn a_player_pauses_and_goes_on() {
+    let mut peer = Peer::connected(limits());
+    let events = peer.command(1, "play", Value::Null, vec!["channel".into()]);
+    let [Event::PlayRequested(request)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert_eq!(request.path.expose(), "channel");
+    let position = Value::Number(1_000.0);
+    let pause = |paused| vec![Value::Boolean(paused), position.clone()];
+    assert_eq!(
+        peer.command(1, "pause", Value::Null, pause(true)),
+        [],
+        "nothing plays yet"
+    );
+    peer.session.accept(request.request).unwrap();
+    for (paused, code) in [
+        (true, "NetStream.Pause.Notify"),
+        (false, "NetStream.Unpause.Notify"),
+    ] {
+        let events = peer.command(1, "pause", Value::Null, pause(paused));
+        assert_eq!(events, [Event::PlayPaused { stream: 1, paused }]);
+        assert_eq!(peer.last_status().1, code);
+    }
+    for ignored in ["receiveAudio", "receiveVideo", "seek"] {
+        assert_eq!(
+            peer.command(1, ignored, Value::Null, vec![Value::Boolean(false)]),
+            []
+        );
+    }
+}
+
+#[test]
 fn a_player_that_does_not_read_costs_no_more_than_the_limit() {
     let limits = Limits {
         output_bytes: 10_000,

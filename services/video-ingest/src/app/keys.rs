@@ -10,9 +10,10 @@ use marquee_proto::name::{ChannelName, StreamKeyName};
 use marquee_proto::video_ingest::v1 as proto;
 
 use super::{Owners, PageRequest, channel, gather};
-use crate::domain::{Secret, StreamKey};
+use crate::domain::{IngestLimits, Secret, StreamKey};
 use crate::error::{Error, Result};
 use crate::hub::Hub;
+use crate::publishers::Publishers;
 use crate::wire;
 
 /// `last_used_time` is not stored more often than this.
@@ -27,6 +28,9 @@ pub(crate) struct Keys {
     pub(crate) store: Store,
     pub(crate) owners: Owners,
     pub(crate) hub: Hub,
+    pub(crate) publishers: Publishers,
+    /// The service's own.
+    pub(crate) limits: IngestLimits,
     /// The encoder's "server".
     pub(crate) publish_url: String,
 }
@@ -83,6 +87,53 @@ impl Keys {
                 .map(|stored| wire::stream_key(&stored.value))
                 .collect(),
             next_page_token: page.next_page_token.unwrap_or_default(),
+        })
+    }
+
+    /// Changes what a key is called and what may be sent with it; a publisher that is connected is held to it at once.
+    pub(crate) async fn update(
+        &self,
+        principal: &Principal,
+        request: proto::UpdateStreamKeyRequest,
+    ) -> Result<proto::UpdateStreamKeyResponse> {
+        let new = request.stream_key.unwrap_or_default();
+        let mut violations = Violations::default();
+        let mask = request.update_mask.unwrap_or_default().paths;
+        for path in &mask {
+            violations.check(
+                matches!(path.as_str(), "display_name" | "limits" | "recording"),
+                "update_mask",
+                || format!("`{path}` can't be changed; display_name, limits and recording can"),
+            );
+        }
+        let has = |field: &str| mask.is_empty() || mask.iter().any(|path| path == field);
+        if has("display_name") {
+            StreamKey::check(&new.display_name, &mut violations);
+        }
+        let limits = new.limits.unwrap_or_default();
+        let limits = has("limits").then(|| wire::read_ingest_limits(&limits, &mut violations));
+        let record = gather(&mut violations, wire::record(new.recording))?;
+        let record = record.filter(|_| has("recording"));
+        let (rename, display_name) = (has("display_name"), new.display_name.trim().to_owned());
+        violations.finish()?;
+        let (key, ()) = self
+            .change(principal, &new.name, |key| {
+                if rename {
+                    key.display_name.clone_from(&display_name);
+                }
+                if let Some(limits) = limits {
+                    key.limits = limits;
+                }
+                if let Some(record) = record {
+                    key.record = record;
+                }
+                Ok(())
+            })
+            .await?;
+        self.publishers
+            .limit(&key.name().to_string(), self.limits.within(key.limits));
+        Ok(proto::UpdateStreamKeyResponse {
+            stream_key: Some(wire::stream_key(&key)),
         })
     }
 
@@ -158,8 +209,8 @@ impl Keys {
         Ok(stored.is_some_and(|stored| !stored.value.revoked))
     }
 
-    /// The channel, key id and recording policy that a secret opens; none for a wrong or revoked one.
-    pub(crate) async fn authenticate(&self, secret: &str) -> Result<Option<(ChannelName, String, Option<bool>)>> {
+    /// The key that a secret opens; none for a wrong or revoked one.
+    pub(crate) async fn authenticate(&self, secret: &str) -> Result<Option<StreamKey>> {
         let hash = Secret::from_encoder(secret).hash();
         let query = Query::by("by_secret").equals(hash).limit(1);
         let found = self
@@ -173,8 +224,7 @@ impl Keys {
             return Ok(None);
         };
         self.note_use(&stored).await;
-        let name = stored.value.name();
-        Ok(Some((name.channel(), name.stream_key, stored.value.record)))
+        Ok(Some((*stored.value).clone()))
     }
 
     /// Only informs the owner: a store that does not take it is no reason to refuse an encoder.
@@ -216,15 +266,18 @@ fn validate(request: &proto::CreateStreamKeyRequest) -> Result<(ChannelName, Str
         .as_ref()
         .map(|key| key.display_name.as_str())
         .unwrap_or_default();
-    let policy = request.stream_key.as_ref().map_or(0, |key| key.recording);
-    let record = gather(&mut violations, wire::record(policy))?.flatten();
     let is_uuid = request.request_id.is_empty() || uuid::Uuid::parse_str(&request.request_id).is_ok();
     StreamKey::check(display_name, &mut violations);
+    let limits = request.stream_key.as_ref().and_then(|key| key.limits.as_ref());
+    let limits = limits.map(|limits| wire::read_ingest_limits(limits, &mut violations));
+    let policy = request.stream_key.as_ref().map_or(0, |key| key.recording);
+    let record = gather(&mut violations, wire::record(policy))?.flatten();
     violations.check(is_uuid, "request_id", || "must be a UUID".to_owned());
     violations.finish()?;
     // Without a violation there is a parent.
     let channel = parent.ok_or_else(|| invalid("parent", "is required"))?;
     let (mut key, secret) = StreamKey::create(&channel, display_name, Timestamp::now())?;
+    key.limits = limits.unwrap_or_default();
     key.record = record;
     Ok((channel, key, secret))
 }

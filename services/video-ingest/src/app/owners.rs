@@ -2,8 +2,8 @@
 
 use marquee_auth::Principal;
 use marquee_client::Peers;
-use marquee_proto::events::v1::GetChannelRequest;
 use marquee_proto::events::v1::channel_service_client::ChannelServiceClient;
+use marquee_proto::events::v1::{Channel, GetChannelRequest};
 use marquee_proto::name::ChannelName;
 use tonic::Code;
 
@@ -20,21 +20,34 @@ impl Owners {
         Self { peers }
     }
 
-    /// Passes the channel's owner, admins and services; the channel must exist.
-    pub(crate) async fn require(&self, principal: &Principal, name: &ChannelName) -> Result<()> {
+    /// Whether there is such a channel.
+    pub(crate) async fn exists(&self, name: &ChannelName) -> Result<bool> {
+        match self.channel(name).await {
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn channel(&self, name: &ChannelName) -> Result<Channel> {
         let request = GetChannelRequest {
             name: name.to_string(),
         };
         let answer = ChannelServiceClient::new(self.peers.events())
             .get_channel(request)
             .await;
-        let channel = match answer {
-            Ok(response) => response.into_inner().channel.unwrap_or_default(),
+        match answer {
+            Ok(response) => Ok(response.into_inner().channel.unwrap_or_default()),
             Err(status) if status.code() == Code::NotFound => {
-                return Err(Error::not_found("CHANNEL_NOT_FOUND", name));
+                Err(Error::not_found("CHANNEL_NOT_FOUND", name))
             }
-            Err(status) => return Err(Error::Peer(status.message().to_owned())),
-        };
+            Err(status) => Err(Error::Peer(status.message().to_owned())),
+        }
+    }
+
+    /// Passes the channel's owner, admins and services; the channel must exist.
+    pub(crate) async fn require(&self, principal: &Principal, name: &ChannelName) -> Result<()> {
+        let channel = self.channel(name).await?;
         let is_owner = principal
             .account()
             .is_some_and(|account| account.to_string() == channel.owner);

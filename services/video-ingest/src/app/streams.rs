@@ -1,5 +1,7 @@
 //! Live streams: get, list, watch, stop.
 
+use std::sync::Arc;
+
 use marquee_auth::Principal;
 use marquee_documents::{Query, Store};
 use marquee_proto::name::{ChannelName, LiveStreamName};
@@ -12,6 +14,8 @@ use crate::broadcast::{Broadcast, Command};
 use crate::domain::{LiveStream, State};
 use crate::error::{Error, Result};
 use crate::hub::Hub;
+use crate::playback::Viewers;
+use crate::publishers::{Publisher, Publishers};
 use crate::wire;
 
 /// Use cases of live streams.
@@ -20,7 +24,12 @@ pub(crate) struct Streams {
     pub(crate) store: Store,
     pub(crate) owners: Owners,
     pub(crate) hub: Hub,
+    pub(crate) publishers: Publishers,
+    pub(crate) viewers: Arc<Viewers>,
 }
+
+/// Longest reason that an owner gives an encoder, characters.
+const REASON_MAX: usize = 200;
 
 /// A stream to be followed.
 pub(crate) enum Followed {
@@ -97,7 +106,8 @@ impl Streams {
                 .hub
                 .find(&stored.value.name())
                 .and_then(|broadcast| broadcast.stream());
-            wire::live_stream(running.as_ref().unwrap_or(&stored.value))
+            let stream = running.as_ref().unwrap_or(&stored.value);
+            wire::watched(stream, self.watching(stream))
         });
         Ok(proto::ListLiveStreamsResponse {
             live_streams: live_streams.collect(),
@@ -107,12 +117,7 @@ impl Streams {
 
     /// Ends a stream at once. One that is over stays as it is.
     pub(crate) async fn stop(&self, principal: &Principal, name: &str) -> Result<LiveStream> {
-        let which = parse(name)?;
-        let channel = match &which {
-            Which::Named(name) => name.channel(),
-            Which::Current(channel) => channel.clone(),
-        };
-        self.owners.require(principal, &channel).await?;
+        let which = self.own(principal, name).await?;
         if let Some(broadcast) = self.running(&which) {
             let (reply, answer) = oneshot::channel();
             if broadcast.send(Command::Stop { reply }).await.is_ok()
@@ -122,6 +127,66 @@ impl Streams {
             }
         }
         self.get(name).await
+    }
+
+    /// How many watch a stream here.
+    pub(crate) fn watching(&self, stream: &LiveStream) -> u32 {
+        self.viewers.watching(&stream.name())
+    }
+
+    /// A running stream whose statistics the caller may see.
+    pub(crate) async fn measured(&self, principal: &Principal, name: &str) -> Result<Broadcast> {
+        let which = self.own(principal, name).await?;
+        self.running(&which)
+            .ok_or_else(|| Error::not_found("LIVE_STREAM_NOT_FOUND", name))
+    }
+
+    /// Who publishes a stream.
+    pub(crate) async fn publisher(&self, principal: &Principal, name: &str) -> Result<Publisher> {
+        let which = self.own(principal, name).await?;
+        let running = self.running(&which);
+        running
+            .and_then(|broadcast| self.publishers.of(broadcast.name()))
+            .ok_or_else(|| Error::NoPublisher {
+                name: name.to_owned(),
+            })
+    }
+
+    /// Sends the encoder away; the stream waits for the next one.
+    pub(crate) async fn disconnect(
+        &self,
+        principal: &Principal,
+        name: &str,
+        reason: &str,
+    ) -> Result<Publisher> {
+        let reason = reason.trim();
+        let which = self.own(principal, name).await?;
+        if reason.chars().count() > REASON_MAX || reason.chars().any(char::is_control) {
+            let wrong = format!("must have at most {REASON_MAX} characters, on one line");
+            return Err(marquee_error::invalid("reason", wrong).into());
+        }
+        let reason = if reason.is_empty() {
+            "the channel's owner disconnected the encoder"
+        } else {
+            reason
+        };
+        let none = || Error::NoPublisher {
+            name: name.to_owned(),
+        };
+        let broadcast = self.running(&which).ok_or_else(none)?;
+        let publishes = |publisher: &Publisher| publisher.stream == *broadcast.name();
+        let gone = self.publishers.send_away(publishes, reason);
+        gone.into_iter().next_back().ok_or_else(none)
+    }
+
+    async fn own(&self, principal: &Principal, name: &str) -> Result<Which> {
+        let which = parse(name)?;
+        let channel = match &which {
+            Which::Named(name) => name.channel(),
+            Which::Current(channel) => channel.clone(),
+        };
+        self.owners.require(principal, &channel).await?;
+        Ok(which)
     }
 
     fn running(&self, which: &Which) -> Option<Broadcast> {

@@ -11,6 +11,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use marquee_hls::{InitRecord, Packager};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
@@ -28,6 +29,9 @@ use crate::media::Writer;
 
 /// How often figures are read while media arrives, and players that wait are told that nothing has come.
 const FIGURES_EVERY: Duration = Duration::from_secs(1);
+
+/// Seconds that are kept for whoever begins to watch the figures.
+const SAMPLES: usize = 60;
 
 /// Runs one broadcast from its first encoder to its end.
 pub(crate) struct Actor {
@@ -143,7 +147,7 @@ impl Actor {
     async fn command(&mut self, command: Command) {
         match command {
             Command::Join { encoder, reply } => self.join(encoder, reply).await,
-            Command::Media { encoder, batch } => self.media(encoder, batch).await,
+            Command::Media { encoder, batch, tags } => self.media(encoder, batch, tags).await,
             Command::Leave { encoder } => self.leave(encoder).await,
             Command::Dismiss { key, reason } => self.dismiss_key(&key, &reason).await,
             Command::Stop { reply } => {
@@ -203,6 +207,14 @@ impl Actor {
             .as_mut()
             .filter(|entry| entry.stream.state == State::Live)
         {
+            let sample = self.meter.sample(Timestamp::now(), &figures);
+            {
+                let mut samples = self.shared.samples.lock();
+                if samples.len() == SAMPLES {
+                    samples.pop_front();
+                }
+                samples.push_back(sample);
+            }
             entry.stream.figures = figures;
             self.show_stream();
         }

@@ -44,6 +44,38 @@ pub(crate) struct Figures {
     pub(crate) keyframe_interval_ms: u64,
     pub(crate) media_duration_ms: u64,
     pub(crate) bytes: u64,
+    /// Bits per second.
+    #[serde(default)]
+    pub(crate) video_bitrate: u64,
+    #[serde(default)]
+    pub(crate) audio_bitrate: u64,
+    /// Pictures that the encoder left out, as its timestamps show it.
+    #[serde(default)]
+    pub(crate) dropped_frames: u64,
+    /// Timestamps that the packager repaired.
+    #[serde(default)]
+    pub(crate) repaired_frames: u64,
+    /// Media time minus wall time since the encoder connected.
+    #[serde(default)]
+    pub(crate) clock_drift_ms: i64,
+    /// Newest audio minus newest video.
+    #[serde(default)]
+    pub(crate) audio_offset_ms: i64,
+}
+
+/// One second of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Sample {
+    /// When it was over.
+    pub(crate) time: Timestamp,
+    pub(crate) video_bitrate: u64,
+    pub(crate) audio_bitrate: u64,
+    pub(crate) frames: u64,
+    pub(crate) dropped_frames: u64,
+    pub(crate) repaired_frames: u64,
+    pub(crate) keyframes: u64,
+    pub(crate) clock_drift_ms: i64,
+    pub(crate) audio_offset_ms: i64,
 }
 
 /// One broadcast of a channel.

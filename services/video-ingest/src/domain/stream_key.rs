@@ -6,7 +6,7 @@ use marquee_error::{Invalid, Violations};
 use marquee_proto::name::{ChannelName, StreamKeyName};
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{IngestLimits, Secret};
 
 /// Longest display name, characters.
 const DISPLAY_NAME_MAX: usize = 100;
@@ -27,6 +27,9 @@ pub(crate) struct StreamKey {
     pub(crate) create_time: Timestamp,
     #[serde(with = "marquee_documents::sortable_time::option")]
     pub(crate) last_used_time: Option<Timestamp>,
+    /// Beside the service's own.
+    #[serde(default)]
+    pub(crate) limits: IngestLimits,
 }
 
 impl StreamKey {
@@ -50,6 +53,7 @@ impl StreamKey {
             record: None,
             create_time: now,
             last_used_time: None,
+            limits: IngestLimits::default(),
         };
         Ok((key, secret))
     }

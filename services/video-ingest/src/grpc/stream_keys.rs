@@ -39,9 +39,12 @@ impl StreamKeyService for StreamKeys {
 
     async fn update_stream_key(
         &self,
-        _request: Request<proto::UpdateStreamKeyRequest>,
+        request: Request<proto::UpdateStreamKeyRequest>,
     ) -> Result<Response<proto::UpdateStreamKeyResponse>, Status> {
-        Err(Status::unimplemented("not offered yet"))
+        let principal = principal(&request);
+        Ok(Response::new(
+            self.0.update(&principal, request.into_inner()).await?,
+        ))
     }
 
     async fn rotate_stream_key(

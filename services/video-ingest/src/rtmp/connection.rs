@@ -4,17 +4,22 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
 
+use marquee_hls::MediaConfig;
 use marquee_rtmp::server::{ConnectRequest, Event, PlayRequest, PublishRequest, Rejection};
-use marquee_rtmp::{Limits, ServerSession};
+use marquee_rtmp::{Limits, Media, ServerSession};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::admission::{Admission, Refusal};
+use super::admission::{Admission, Admitted, Applicant, Refusal, SentAway};
+use super::play::{self, Next, Player, WHOLE_OUTPUT};
 use super::socket::Socket;
 use super::translate::{self, Translator};
 use crate::broadcast::{Command, Input};
+use crate::domain::{Exceeded, Warden};
 use crate::hub::Link;
+use crate::relay::{Tag, TagKind, Taken};
 
 /// The application that encoders publish to: `rtmp://host/live`.
 const APP: &str = "live";
@@ -40,17 +45,26 @@ pub(crate) struct Connection {
     limits: Limits,
     began: Instant,
     admission: Admission,
+    /// What the encoder said of itself in `connect`.
+    tc_url: String,
+    encoder: String,
     publish: Option<Publish>,
+    player: Option<Player>,
+    /// Among the connections of encoders; given back when it turns out to be a player's.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// What the encoder publishes.
 struct Publish {
     /// NetStream id.
     stream: u32,
-    link: Link,
+    admitted: Admitted,
+    warden: Warden,
     translator: Translator,
     /// Not yet handed to the broadcast.
     batch: Vec<Input>,
+    /// The same as it came.
+    tags: Vec<Tag>,
 }
 
 /// Why a connection ends. Nothing in it was sent by the peer: even an application's name may be a key in the wrong
@@ -73,7 +87,13 @@ enum End {
 }
 
 impl Connection {
-    pub(crate) fn new(socket: Socket, peer: SocketAddr, limits: Limits, admission: Admission) -> Self {
+    pub(crate) fn new(
+        socket: Socket,
+        peer: SocketAddr,
+        limits: Limits,
+        admission: Admission,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
         Self {
             socket,
             peer,
@@ -81,7 +101,11 @@ impl Connection {
             limits,
             began: Instant::now(),
             admission,
+            tc_url: String::new(),
+            encoder: String::new(),
             publish: None,
+            player: None,
+            place: Some(place),
         }
     }
 
@@ -137,11 +161,21 @@ impl Connection {
                 }
                 () = gathered.as_mut(), if gathers => gathers = false,
                 () = alarm.as_mut() => self.session.tick(self.now())?,
-                reason = dismissed(&mut self.publish) => return Err(self.dismissed(reason)),
+                event = sent_away(&mut self.publish) => match event {
+                    SentAway::Dismissed(reason) => return Err(self.dismissed(reason)),
+                    SentAway::Kicked(reason) => {
+                        self.end_stream(&reason);
+                        return Err(End::Refused(reason));
+                    }
+                },
+                next = play::next(&mut self.player) => self.player(next).await?,
                 () = stopped.as_mut() => {
                     // Who can, goes on elsewhere (E-RTMP "Reconnect Request"); nothing is lost if it is not told.
                     let _ = self.session.request_reconnect(None, "the server is restarting");
                     self.end_stream("the server is restarting; reconnect");
+                    if let Some(player) = &self.player {
+                        let _ = self.session.finish_play(player.stream);
+                    }
                     return Err(End::Shutdown);
                 }
             }
@@ -160,14 +194,27 @@ impl Connection {
             match event {
                 Event::ConnectRequested(connect) => self.connect(&connect)?,
                 Event::PublishRequested(publish) => self.publish(publish).await?,
-                Event::PlayRequested(play) => self.play(&play)?,
-                Event::Video(media) => self.media(|translator| translator.video(&media))?,
-                Event::Audio(media) => self.media(|translator| translator.audio(&media))?,
+                Event::PlayRequested(play) => self.play(&play).await?,
+                Event::PlayPaused { paused, .. } => {
+                    if let Some(player) = &mut self.player {
+                        player.pause(paused);
+                    }
+                }
+                Event::PlayFinished { .. } => self.player = None,
+                Event::Video(media) => {
+                    self.media(|translator| translator.video(&media))?;
+                    self.relay(TagKind::Video, media);
+                }
+                Event::Audio(media) => {
+                    self.media(|translator| translator.audio(&media))?;
+                    self.relay(TagKind::Audio, media);
+                }
                 Event::Data(data) => {
                     let metadata = marquee_rtmp::metadata::Metadata::parse(&data.payload, self.limits.amf);
                     if let Some(metadata) = metadata.ok().flatten() {
                         self.media(|translator| Ok(translator.metadata(&metadata)))?;
                     }
+                    self.relay(TagKind::Script, data);
                 }
                 Event::PublishFinished { .. } => {
                     self.hand_over().await?;
@@ -181,6 +228,8 @@ impl Connection {
 
     fn connect(&mut self, connect: &ConnectRequest) -> Result<(), End> {
         if connect.app == APP {
+            self.tc_url.clone_from(&connect.tc_url);
+            self.encoder.clone_from(&connect.flash_version);
             return Ok(self.session.accept(connect.request)?);
         }
         let reason =
@@ -191,29 +240,84 @@ impl Connection {
         Err(End::Refused(reason))
     }
 
-    fn play(&mut self, play: &PlayRequest) -> Result<(), End> {
-        let reason = "playing over RTMP is not offered; watch over HLS".to_owned();
-        self.session
-            .reject(play.request, &Rejection::stream_not_found(reason.as_str()))?;
-        Refusal::Play.count();
-        Err(End::Refused(reason))
+    async fn play(&mut self, request: &PlayRequest) -> Result<(), End> {
+        let refused = if self.player.is_some() {
+            Rejection::new("NetStream.Play.Failed", "this connection plays already")
+        } else {
+            let plays = self.admission.plays.clone();
+            let address = self.peer.ip().to_canonical();
+            match Player::open(&plays, request, address, &self.encoder).await {
+                Ok(player) => {
+                    tracing::info!(peer = %self.peer, stream = player.name(), "a player plays");
+                    self.player = Some(player);
+                    // One that does not read is noticed soon, and costs little until then.
+                    self.socket.bound_unsent();
+                    if self.publish.is_none() {
+                        self.place = None;
+                    }
+                    return Ok(self.session.accept(request.request)?);
+                }
+                Err(error) => play::rejection(&error),
+            }
+        };
+        self.session.reject(request.request, &refused)?;
+        Err(End::Refused(refused.description))
+    }
+
+    /// Sends a player more, or sends it away.
+    async fn player(&mut self, next: Next) -> Result<(), End> {
+        let Some(player) = &mut self.player else {
+            return Ok(());
+        };
+        match next {
+            Next::Media(Taken::Tags { lost }) => {
+                if lost > 0 {
+                    metrics::counter!("video_ingest_relay_lost_tags_total").increment(lost);
+                }
+                Ok(player.send(&mut self.session)?)
+            }
+            Next::Media(Taken::End) => {
+                self.session.finish_play(player.stream)?;
+                Err(End::Over)
+            }
+            Next::Recheck => match player.recheck().await {
+                Ok(()) => Ok(()),
+                Err(rejection) => {
+                    // If that does not fit into the output any more, it is not told.
+                    let _ = self.session.end_stream(player.stream, &rejection);
+                    Err(End::Refused(rejection.description))
+                }
+            },
+        }
     }
 
     async fn publish(&mut self, request: PublishRequest) -> Result<(), End> {
-        let admitted = if self.publish.is_some() {
+        let admitted = if self.publish.is_some() || self.place.is_none() {
             Err(Refusal::Twice)
         } else {
-            self.admission.admit(request.key.expose()).await
+            let applicant = Applicant {
+                key: request.key.expose(),
+                name: request.name.expose(),
+                app: APP,
+                address: self.peer.ip().to_canonical(),
+                tc_url: &self.tc_url,
+                encoder: &self.encoder,
+            };
+            self.admission.admit(&applicant).await
         };
         match admitted {
-            Ok(link) => {
-                tracing::info!(peer = %self.peer, stream = %link.broadcast.name(), "an encoder publishes");
+            Ok(admitted) => {
+                let name = admitted.link.broadcast.name().to_string();
+                let limits = *admitted.registration.limits.borrow();
+                tracing::info!(peer = %self.peer, stream = name, "an encoder publishes");
                 // First, so that it leaves whatever happens now.
                 self.publish = Some(Publish {
                     stream: request.stream,
-                    translator: Translator::new(&link.broadcast.name().to_string()),
-                    link,
+                    translator: Translator::new(&name),
+                    warden: Warden::new(limits),
+                    admitted,
                     batch: Vec::new(),
+                    tags: Vec::new(),
                 });
                 Ok(self.session.accept(request.request)?)
             }
@@ -234,10 +338,19 @@ impl Connection {
             return Ok(());
         };
         match translate(&mut publish.translator) {
-            Ok(input) => {
-                publish.batch.extend(input);
-                Ok(())
-            }
+            Ok(None) => Ok(()),
+            Ok(Some(input)) => match look_at(&mut publish.warden, &input) {
+                Ok(()) => {
+                    publish.batch.push(input);
+                    Ok(())
+                }
+                Err(exceeded) => {
+                    let reason = exceeded.to_string();
+                    self.end_stream(&reason);
+                    Refusal::Limit(exceeded).count();
+                    Err(End::Refused(reason))
+                }
+            },
             Err(error) => {
                 let reason = error.to_string();
                 self.end_stream(&reason);
@@ -247,21 +360,37 @@ impl Connection {
         }
     }
 
+    /// Puts what came beside what the packager gets of it.
+    fn relay(&mut self, kind: TagKind, media: Media) {
+        if let Some(publish) = &mut self.publish {
+            publish.tags.push(Tag {
+                kind,
+                timestamp: media.timestamp,
+                payload: media.payload,
+            });
+        }
+    }
+
     /// Gives the broadcast what came; while its queue is full, the encoder is held back.
     async fn hand_over(&mut self) -> Result<(), End> {
         let Some(publish) = &mut self.publish else {
             return Ok(());
         };
-        if publish.batch.is_empty() {
+        if publish.batch.is_empty() && publish.tags.is_empty() {
             return Ok(());
         }
+        let limits = &mut publish.admitted.registration.limits;
+        if limits.has_changed().unwrap_or(false) {
+            publish.warden.set(*limits.borrow_and_update());
+        }
         let media = Command::Media {
-            encoder: publish.link.encoder,
+            encoder: publish.admitted.link.encoder,
             batch: std::mem::take(&mut publish.batch),
+            tags: std::mem::take(&mut publish.tags),
         };
         let Link {
             broadcast, dismissed, ..
-        } = &mut publish.link;
+        } = &mut publish.admitted.link;
         let reason = tokio::select! {
             biased;
             reason = &mut *dismissed => reason,
@@ -290,8 +419,10 @@ impl Connection {
     }
 
     async fn flush(&mut self) -> Result<(), End> {
+        let until = Instant::now() + WHOLE_OUTPUT;
         while !self.session.output().is_empty() {
-            let write = timeout(WRITE_TIMEOUT, self.socket.send(self.session.output())).await;
+            let stall = WRITE_TIMEOUT.min(until.saturating_duration_since(Instant::now()));
+            let write = timeout(stall, self.socket.send(self.session.output())).await;
             match write {
                 Ok(written) => self.session.advance_output(written?),
                 Err(_) => return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
@@ -323,17 +454,29 @@ impl Connection {
 async fn leave(publish: Option<Publish>) {
     if let Some(publish) = publish {
         let leave = Command::Leave {
-            encoder: publish.link.encoder,
+            encoder: publish.admitted.link.encoder,
         };
         // The broadcast may be over.
-        let _ = publish.link.broadcast.send(leave).await;
+        let _ = publish.admitted.link.broadcast.send(leave).await;
     }
 }
 
-/// The reason for which the encoder has to go; none when the broadcast is over. Pending without a publish.
-async fn dismissed(publish: &mut Option<Publish>) -> Option<String> {
+/// Pending without a publish.
+async fn sent_away(publish: &mut Option<Publish>) -> SentAway {
     match publish {
-        Some(publish) => (&mut publish.link.dismissed).await.ok(),
+        Some(publish) => publish.admitted.sent_away().await,
         None => std::future::pending().await,
+    }
+}
+
+/// Whether what the encoder sends is within its limits.
+fn look_at(warden: &mut Warden, input: &Input) -> Result<(), Exceeded> {
+    match input {
+        Input::Frame(frame) => warden.frame(frame),
+        Input::Config(MediaConfig::Video(config)) => {
+            let (width, height) = config.resolution();
+            warden.picture(width.into(), height.into())
+        }
+        Input::Config(_) | Input::Expected(_) => Ok(()),
     }
 }

@@ -87,11 +87,11 @@ impl Listener {
             let (config, admission, tls) = (self.config.clone(), self.admission.clone(), self.tls.clone());
             let shutdown = shutdown.clone();
             connections.spawn(async move {
-                let _place = place;
                 let opened = open(socket, peer, tls.as_ref(), &config);
                 match shutdown.run_until_cancelled(opened).await {
                     Some(Ok((socket, client))) => {
-                        let connection = Connection::new(socket, client, config.limits.clone(), admission);
+                        let connection =
+                            Connection::new(socket, client, config.limits.clone(), admission, place);
                         connection.run(shutdown).await;
                     }
                     Some(Err(error)) => tracing::warn!(%peer, %error, "rtmp connection refused"),

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use crate::stage::{OWNER, STRANGER};
+use crate::subscribers::Subscribers;
 
 /// `channels/theirs` is the stranger's, `channels/missing` does not exist, all others are the owner's.
 struct Channels;
@@ -62,11 +63,12 @@ impl ChannelService for Channels {
 }
 
 /// Serves until the token is cancelled.
-pub(crate) async fn serve(shutdown: CancellationToken) -> SocketAddr {
+pub(crate) async fn serve(subscribers: &Subscribers, shutdown: CancellationToken) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let serving = tonic::transport::Server::builder()
         .add_service(ChannelServiceServer::new(Channels))
+        .add_service(subscribers.server())
         .serve_with_incoming_shutdown(TcpListenerStream::new(listener), shutdown.cancelled_owned());
     tokio::spawn(serving);
     address

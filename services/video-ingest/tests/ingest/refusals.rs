@@ -65,11 +65,14 @@ async fn another_application_is_refused_and_not_logged_since_it_may_be_a_key() {
 }
 
 #[tokio::test]
-async fn players_are_sent_to_hls() {
-    let (stage, _folder) = Stage::new().await;
+async fn a_stream_key_plays_nothing() {
+    let (stage, _folder) = Stage::tuned(|config| config.plays.wait = std::time::Duration::ZERO).await;
     let (_, secret) = stage.clients.key("c").await;
+    let mut encoder = Encoder::publish(stage.clients.rtmp, &secret).await.unwrap();
+    encoder.send(1_000).await.unwrap();
     let refused = refusal(Encoder::play(&format!("rtmp://{}/live/{secret}", stage.clients.rtmp)).await);
-    assert!(refused.description.contains("watch over HLS"), "{refused:?}");
+    assert_eq!(refused.code, "NetStream.Play.StreamNotFound");
+    assert!(!logs::contain(&secret));
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ use marquee_bus::EventBus as _;
 use marquee_bus::embedded::{Embedded, Options};
 use marquee_client::Peers;
 use marquee_proto::topic;
+use marquee_proto::video_ingest::v1::ban_service_client::BanServiceClient;
+use marquee_proto::video_ingest::v1::forwarding_service_client::ForwardingServiceClient;
 use marquee_proto::video_ingest::v1::live_stream_service_client::LiveStreamServiceClient;
+use marquee_proto::video_ingest::v1::playback_service_client::PlaybackServiceClient;
 use marquee_proto::video_ingest::v1::recording_service_client::RecordingServiceClient;
 use marquee_proto::video_ingest::v1::stream_key_service_client::StreamKeyServiceClient;
 use marquee_proto::video_ingest::v1::{CreateStreamKeyRequest, GetLiveStreamRequest, LiveStream};
@@ -25,6 +28,7 @@ use tonic::transport::Channel;
 use tonic::{Request, Status};
 
 use crate::hls::{Playlist, playlist};
+use crate::subscribers::Subscribers;
 use crate::{logs, peer};
 
 pub(crate) const OWNER: &str = "accounts/owner";
@@ -36,6 +40,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Stage {
     pub(crate) bus: Arc<Embedded>,
     pub(crate) clients: Clients,
+    pub(crate) subscribers: Subscribers,
     pub(crate) folder: PathBuf,
     /// Where encoders connect over TLS.
     pub(crate) rtmps: Option<SocketAddr>,
@@ -107,7 +112,8 @@ impl Stage {
         let signer = signer(folder);
         let verifier = Arc::new(Verifier::new(Arc::new(StaticKeys(vec![signer.jwk()]))));
         let shutdown = CancellationToken::new();
-        let events = peer::serve(shutdown.clone()).await;
+        let subscribers = Subscribers::default();
+        let events = peer::serve(&subscribers, shutdown.clone()).await;
         let listener = Listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let http = listener.local_addr();
         let platform = Platform {
@@ -132,6 +138,7 @@ impl Stage {
         Self {
             bus,
             clients: Clients::new(folder, http, rtmp),
+            subscribers,
             folder: folder.to_owned(),
             rtmps,
             server: tokio::spawn(running),
@@ -171,6 +178,18 @@ impl Clients {
 
     pub(crate) fn streams(&self) -> LiveStreamServiceClient<Channel> {
         LiveStreamServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn playback(&self) -> PlaybackServiceClient<Channel> {
+        PlaybackServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn forwarding(&self) -> ForwardingServiceClient<Channel> {
+        ForwardingServiceClient::new(self.channel.clone())
+    }
+
+    pub(crate) fn bans(&self) -> BanServiceClient<Channel> {
+        BanServiceClient::new(self.channel.clone())
     }
 
     pub(crate) fn recordings(&self) -> RecordingServiceClient<Channel> {

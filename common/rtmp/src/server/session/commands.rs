@@ -8,7 +8,7 @@ use crate::command::Command;
 use crate::server::event::{ConnectRequest, Event, PlayRequest, PublishKind, PublishRequest, RequestId};
 use crate::server::reply::ConnectAsked;
 use crate::server::stream::{State, Streams};
-use crate::stream_key::{locate, public_app, public_url};
+use crate::stream_key::{locate, locate_path, public_app, public_url};
 use crate::{Error, Result, StreamKey};
 
 impl ServerSession {
@@ -81,7 +81,8 @@ impl ServerSession {
             }
             "getStreamLength" => self.result(command, Value::Number(0.0))?,
             "releaseStream" | "_checkbw" | "checkBandwidth" => self.result(command, Value::Undefined)?,
-            // pause, seek, receiveAudio ... have no meaning for what is live, and private commands none for us.
+            "pause" => return self.pause(stream, command),
+            // seek, receiveAudio ... have no meaning for what is live, and private commands none for us.
             _ => {}
         }
         Ok(None)
@@ -190,9 +191,25 @@ impl ServerSession {
             stream,
             app: public_app(self.app.expose()).to_owned(),
             name: StreamKey::new(name),
+            path: locate_path(self.app.expose(), name),
             start: number(1).unwrap_or(-2.0),
             duration: number(2).unwrap_or(-1.0),
         }))
+    }
+
+    /// RTMP 7.2.2.8. What is live goes on meanwhile.
+    fn pause(&mut self, stream: u32, command: &Command) -> Result<Option<Event>> {
+        if self.playing(stream).is_err() {
+            return Ok(None);
+        }
+        let paused = command.arguments.first() == Some(&Value::Boolean(true));
+        let (code, description) = if paused {
+            ("NetStream.Pause.Notify", "Playing is paused.")
+        } else {
+            ("NetStream.Unpause.Notify", "Playing goes on.")
+        };
+        self.status(stream, "status", code, description)?;
+        Ok(Some(Event::PlayPaused { stream, paused }))
     }
 
     fn close_stream(&mut self, stream: u32, now: Duration) -> Option<Event> {

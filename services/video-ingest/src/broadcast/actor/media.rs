@@ -7,9 +7,10 @@ use super::Actor;
 use crate::broadcast::Input;
 use crate::error::{Error, Result, chain};
 use crate::media::Writer;
+use crate::relay::Tag;
 
 impl Actor {
-    pub(super) async fn media(&mut self, encoder: u64, batch: Vec<Input>) {
+    pub(super) async fn media(&mut self, encoder: u64, batch: Vec<Input>, tags: Vec<Tag>) {
         if self.encoder.as_ref().is_none_or(|current| current.id != encoder) {
             return;
         }
@@ -17,6 +18,7 @@ impl Actor {
         if !batch.is_empty() {
             self.refuse_newcomer();
         }
+        self.shared.relay.push(tags);
         let now = UtcMicros(Timestamp::now().as_microsecond());
         let before = self.meter.bytes();
         for input in batch {
@@ -60,6 +62,7 @@ impl Actor {
             let stored = match output {
                 Output::Warning(warning) => {
                     self.counts.repairs.increment(1);
+                    self.meter.repaired();
                     tracing::debug!(stream = %self.shared.name, %warning, "the timeline was repaired");
                     continue;
                 }

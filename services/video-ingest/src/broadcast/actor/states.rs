@@ -49,6 +49,7 @@ impl Actor {
     pub(super) async fn interrupted(&mut self) {
         self.flush().await;
         self.window().interrupt();
+        self.shared.relay.interrupt();
         self.proof = None;
         self.counts.on_air(false);
         let figures = self.meter.interrupt(self.began.elapsed(), self.init.as_ref());
@@ -104,7 +105,7 @@ impl Actor {
         self.commands.close();
         while let Some(command) = self.commands.recv().await {
             match command {
-                Command::Media { encoder, batch } => self.media(encoder, batch).await,
+                Command::Media { encoder, batch, tags } => self.media(encoder, batch, tags).await,
                 Command::Join { reply, .. } => refuse(reply, RESTARTING),
                 // Whoever asked learns that the broadcast is not there any more.
                 Command::Leave { .. } | Command::Dismiss { .. } | Command::Stop { .. } => {}
