@@ -13,6 +13,7 @@ mod hls;
 mod logs;
 #[path = "../../../../common/hls/tests/stage/mp4.rs"]
 mod mp4;
+mod on_air;
 mod peer;
 mod player;
 mod receiver;
@@ -21,6 +22,7 @@ mod story;
 mod subscribers;
 mod viewer;
 
+mod control;
 mod disk;
 mod enhanced;
 mod forwarding;
