@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut as _, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use marquee_proto::events::v1::Visibility;
 use marquee_proto::video_ingest::v1::{GetLiveStreamRequest, LiveStream, RevokePlaybackSessionRequest};
 use marquee_rtmp::client::Event;
@@ -16,7 +16,7 @@ use crate::logs;
 use crate::stage::{Clients, LIMIT, OWNER, Stage};
 use crate::story::Story;
 use crate::viewer::{Viewer, has};
-use crate::watching::OnAir;
+use crate::on_air::OnAir;
 
 fn sent(kind: TagKind, until: u32) -> Vec<&'static Tag> {
     let frames = clip().frames.iter();
@@ -273,11 +273,8 @@ async fn a_slow_player_loses_whole_groups_and_holds_nobody_up() {
     let url = format!("rtmp://{}/live/c", clients.rtmp);
     let mut slow = Viewer::rtmp(&url).await.unwrap();
     let mut quick = Viewer::rtmp(&url).await.unwrap();
-    // 24 MB, which no buffer between holds. An NAL unit of type 12 is filler.
-    let mut filler = BytesMut::new();
-    filler.put_u32(80_000);
-    filler.put_u8(12);
-    filler.put_bytes(0xFF, 79_999);
+    // 24 MB, which no buffer between holds.
+    let filler = picture_of(80_000).split_off(sent(TagKind::Video, 40)[0].payload.len());
     let pictures = clip().frames.iter().filter(|tag| tag.kind == TagKind::Video);
     for (n, tag) in pictures.take(300).enumerate() {
         let body = [&tag.payload[..], &filler].concat().into();
@@ -328,6 +325,94 @@ async fn there_are_as_many_players_as_may_be() {
         .await
         .unwrap();
     assert!(encoder.is_wanted().await);
+}
+
+#[tokio::test]
+async fn a_player_that_takes_nothing_gives_its_place_back() {
+    let (stage, _folder) = Stage::tuned(|config| {
+        config.plays.max_players = 1;
+        config.plays.stall = Duration::from_millis(300);
+    })
+    .await;
+    let clients = &stage.clients;
+    let mut story = Story::of_streams(&*stage.bus).await;
+    let (_, secret) = clients.key("c").await;
+    let mut encoder = Encoder::publish(clients.rtmp, &secret).await.unwrap();
+    encoder.send(900).await.unwrap();
+    story.expect("started").await;
+    let url = format!("rtmp://{}/live/c", clients.rtmp);
+    let mut timestamp = 1_000;
+    for is_rtmp in [true, false] {
+        let stuck = if is_rtmp {
+            Viewer::rtmp(&url).await.unwrap()
+        } else {
+            Viewer::flv(clients.http, "/live/c/index.flv").await.1
+        };
+        // More than any buffer between holds, until the place is free.
+        let picture = picture_of(200_000);
+        let next = async {
+            loop {
+                encoder.send_tag(TagKind::Video, timestamp, &picture).await.unwrap();
+                timestamp += 40;
+                if timestamp % 800 == 0
+                    && let Ok(next) = Viewer::rtmp(&url).await
+                {
+                    return next;
+                }
+            }
+        };
+        let next = tokio::time::timeout(LIMIT, next).await.expect("the place");
+        drop((next, stuck));
+        // Its connection may end a moment later.
+        wait_for("the place again", LIMIT, async || Viewer::rtmp(&url).await.ok())
+            .await
+            .unwrap();
+        wait_for("no player", LIMIT, async || {
+            let answer = Viewer::rtmp(&url).await;
+            answer.ok()
+        })
+        .await
+        .unwrap();
+    }
+}
+
+/// A keyframe of the clip with so many bytes more, in an NAL unit of type 12, which is filler.
+fn picture_of(bytes: u32) -> Bytes {
+    let mut picture = BytesMut::from(&sent(TagKind::Video, 40)[0].payload[..]);
+    picture.put_u32(bytes);
+    picture.put_u8(12);
+    picture.put_bytes(0xFF, bytes as usize - 1);
+    picture.freeze()
+}
+
+#[tokio::test]
+async fn sound_alone_is_played() {
+    let (stage, _folder) = Stage::new().await;
+    let clients = &stage.clients;
+    let (_, secret) = clients.key("c").await;
+    let mut story = Story::of_streams(&*stage.bus).await;
+    let mut encoder = Encoder::bare(&format!("rtmp://{}/live/{secret}", clients.rtmp))
+        .await
+        .unwrap();
+    let header = clip().headers.iter().find(|tag| tag.kind == TagKind::Audio).unwrap();
+    encoder.send_tag(TagKind::Audio, 0, &header.payload).await.unwrap();
+    let sounds = sent(TagKind::Audio, 10_000);
+    let (first, rest) = sounds.split_at(sounds.len() * 9 / 10);
+    for tag in first {
+        encoder.send_tag(TagKind::Audio, tag.timestamp, &tag.payload).await.unwrap();
+    }
+    story.expect("started").await;
+    let rtmp = Viewer::rtmp(&format!("rtmp://{}/live/c", clients.rtmp)).await.unwrap();
+    let (_, flv) = Viewer::flv(clients.http, "/live/c/index.flv").await;
+    for tag in rest {
+        encoder.send_tag(TagKind::Audio, tag.timestamp, &tag.payload).await.unwrap();
+    }
+    let last = rest.last().unwrap().timestamp;
+    for mut viewer in [rtmp, flv] {
+        viewer.until("the last sound", has(TagKind::Audio, last)).await;
+        let got = viewer.frames(TagKind::Audio);
+        assert!(sounds.ends_with(&got) && got.len() >= rest.len(), "{} sounds", got.len());
+    }
 }
 
 #[tokio::test]
