@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use proptest::prelude::*;
 
 use super::{Reader, RelayConfig, Ring, Tag, TagKind, Taken};
 
@@ -273,4 +274,117 @@ fn what_was_there_at_the_end_is_read_to_the_end() {
     let mut tags = Vec::new();
     assert_eq!(reader.look(usize::MAX, &mut tags), Some(Taken::Tags { lost: 0 }));
     assert_eq!((tags.len(), reader.look(1, &mut tags)), (28, Some(Taken::End)));
+}
+
+/// What an encoder and readers do.
+#[derive(Debug, Clone)]
+enum Step {
+    /// Pictures; the first is a keyframe or not.
+    Pictures(bool, u8),
+    Sound,
+    Headers,
+    Interrupt,
+    Read {
+        reader: usize,
+        bytes: usize,
+    },
+    Join(usize),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (any::<bool>(), 1u8..30).prop_map(|(is_key, count)| Step::Pictures(is_key, count)),
+        2 => Just(Step::Sound),
+        1 => Just(Step::Headers),
+        1 => Just(Step::Interrupt),
+        4 => (0usize..3, 1usize..2_000).prop_map(|(reader, bytes)| Step::Read { reader, bytes }),
+        1 => (0usize..3).prop_map(Step::Join),
+    ];
+    prop::collection::vec(step, 0..120)
+}
+
+/// A frame with its number behind its head.
+fn numbered(kind: TagKind, is_key: bool, timestamp: u32, number: u32) -> Tag {
+    let head: &[u8] = match (kind, is_key) {
+        (TagKind::Video, true) => &[0x17, 1, 0, 0, 0],
+        (TagKind::Video, false) => &[0x27, 1, 0, 0, 0],
+        _ => &[0xaf, 1],
+    };
+    tag(kind, timestamp, [head, &number.to_be_bytes()].concat())
+}
+
+fn number(tag: &Tag) -> Option<u32> {
+    let digits = match tag.kind {
+        TagKind::Video => tag.payload.get(5..9),
+        _ => tag.payload.get(2..6),
+    };
+    let is_frame = tag.kind != TagKind::Script && tag.payload.get(1) == Some(&1);
+    let digits: Option<[u8; 4]> = digits.and_then(|digits| digits.try_into().ok());
+    digits.filter(|_| is_frame).map(u32::from_be_bytes)
+}
+
+proptest! {
+    /// Whatever comes and whoever reads: nothing comes twice or out of order, what is missing is told, and pictures begin with
+    /// a keyframe after every gap.
+    #[test]
+    fn readers_get_everything_in_order_or_are_told(steps in steps()) {
+        let config = RelayConfig { max_bytes: 8_000, max_lag: Duration::from_secs(2), ..RelayConfig::default() };
+        let ring = Arc::new(Ring::new(config));
+        // For each reader: itself, the last number it got, and whether a picture has to be a keyframe.
+        let mut readers: Vec<(Reader, Option<u32>, bool)> =
+            (0..3).map(|_| (ring.reader(), None, true)).collect();
+        // The numbers that are of use: pictures of a new encoder before its first keyframe are not.
+        let (mut accepted, mut needs_keyframe) = (Vec::new(), true);
+        let (mut next, mut now) = (0_u32, 0_u32);
+        for step in steps {
+            match step {
+                Step::Pictures(is_key, count) => {
+                    let mut pictures = Vec::new();
+                    for n in 0..count {
+                        let is_key = is_key && n == 0;
+                        needs_keyframe &= !is_key;
+                        if !needs_keyframe {
+                            accepted.push(next);
+                        }
+                        pictures.push(numbered(TagKind::Video, is_key, now, next));
+                        (next, now) = (next + 1, now + 40);
+                    }
+                    ring.push(pictures);
+                }
+                Step::Sound => {
+                    accepted.push(next);
+                    ring.push(vec![numbered(TagKind::Audio, false, now, next)]);
+                    next += 1;
+                }
+                Step::Headers => ring.push(headers()),
+                Step::Interrupt => {
+                    ring.interrupt();
+                    // The next frame is another encoder's, whose clock began anew.
+                    (needs_keyframe, now) = (true, 0);
+                }
+                Step::Join(reader) => readers[reader] = (ring.reader(), None, true),
+                Step::Read { reader, bytes } => {
+                    let (reader, last, needs_keyframe) = &mut readers[reader];
+                    let mut tags = Vec::new();
+                    let Some(Taken::Tags { lost }) = reader.look(bytes, &mut tags) else { continue };
+                    if lost > 0 {
+                        (*last, *needs_keyframe) = (None, true);
+                    }
+                    for tag in &tags {
+                        let Some(number) = number(tag) else { continue };
+                        if let Some(last) = *last {
+                            let following = accepted.iter().find(|accepted| **accepted > last);
+                            prop_assert_eq!(following, Some(&number));
+                        }
+                        if tag.kind == TagKind::Video {
+                            prop_assert!(!*needs_keyframe || tag.payload[0] == 0x17);
+                            *needs_keyframe = false;
+                        }
+                        *last = Some(number);
+                    }
+                }
+            }
+            prop_assert!(ring.held().1 <= 8_000);
+        }
+    }
 }

@@ -421,7 +421,11 @@ impl Connection {
     async fn flush(&mut self) -> Result<(), End> {
         let until = Instant::now() + WHOLE_OUTPUT;
         while !self.session.output().is_empty() {
-            let stall = WRITE_TIMEOUT.min(until.saturating_duration_since(Instant::now()));
+            let stall = match &self.player {
+                Some(_) => self.admission.plays.config.stall,
+                None => WRITE_TIMEOUT,
+            };
+            let stall = stall.min(until.saturating_duration_since(Instant::now()));
             let write = timeout(stall, self.socket.send(self.session.output())).await;
             match write {
                 Ok(written) => self.session.advance_output(written?),

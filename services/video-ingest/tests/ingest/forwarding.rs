@@ -1,6 +1,7 @@
 //! Streams forwarded to other RTMP servers.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -215,6 +216,70 @@ async fn a_server_that_is_away_is_found_when_it_is_back() {
     let failed = becomes(&here.clients, &created.name, ForwardingState::Retrying).await;
     assert!(!failed.state_reason.contains("other-server"), "{failed:?}");
     assert!(encoder.is_wanted().await, "the stream goes on");
+}
+
+#[tokio::test]
+async fn a_server_behind_tls_has_to_be_who_it_says() {
+    let tls = tempfile::tempdir().unwrap();
+    let files = certificate(tls.path());
+    let trusted = files.certificate.clone();
+    let there = Stage::tuned(|config| {
+        config.rtmps = Some(marquee_video_ingest::Rtmps {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            certificate: files,
+        });
+    });
+    let here = Stage::tuned(|config| {
+        config.forwarding.allow = vec!["127.0.0.0/8".parse().unwrap()];
+        config.forwarding.certificates = Some(trusted);
+        config.forwarding.first_wait = Duration::from_millis(50);
+    });
+    let ((there, _one), (here, _two), (doubtful, _three)) = tokio::join!(there, here, stage());
+    let (_, key_there) = there.clients.key("there").await;
+    let port = there.rtmps.unwrap().port();
+    let url = format!("rtmps://localhost:{port}/live/{key_there}");
+    for (from, state) in [
+        (&doubtful, ForwardingState::Retrying),
+        (&here, ForwardingState::Live),
+    ] {
+        let (_, secret) = from.clients.key("c").await;
+        let created = add(&from.clients, OWNER, target(&url)).await.unwrap();
+        let mut encoder = Encoder::publish(from.clients.rtmp, &secret).await.unwrap();
+        encoder.send(1_000).await.unwrap();
+        let found = becomes(&from.clients, &created.name, state).await;
+        assert_eq!(
+            found.state_reason.contains("certificate"),
+            state != ForwardingState::Live,
+            "{found:?}"
+        );
+    }
+}
+
+/// Of a server that is called localhost, signed by itself.
+fn certificate(folder: &Path) -> marquee_video_ingest::Certificate {
+    let files = marquee_video_ingest::Certificate {
+        certificate: folder.join("certificate.pem"),
+        key: folder.join("key.pem"),
+    };
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
+        .arg(&files.key)
+        .arg("-out")
+        .arg(&files.certificate)
+        .output()
+        .expect("openssl is installed");
+    assert!(made.status.success(), "{made:?}");
+    files
 }
 
 #[tokio::test]
