@@ -16,6 +16,10 @@ pub struct RelayArgs {
     /// Seconds that such a player waits for a channel to go on the air
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(0..=60))]
     pub player_wait: u64,
+    /// Seconds of a stream's newest group of pictures that are kept for such players to begin with; 0 keeps nothing while nobody
+    /// plays, and they begin at the next keyframe
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(0..=120))]
+    pub player_group: u64,
     /// Networks that streams may be forwarded to though they are not public, for example 10.1.0.0/16
     #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
     pub forward_allow: Vec<Network>,
@@ -38,6 +42,7 @@ impl RelayArgs {
     pub fn apply(&self, config: &mut Config) {
         config.plays.max_players = self.max_players as usize;
         config.plays.wait = Duration::from_secs(self.player_wait);
+        config.relay.max_group = Duration::from_secs(self.player_group);
         let forwarding = &mut config.forwarding;
         forwarding.allow.clone_from(&self.forward_allow);
         forwarding.deny.clone_from(&self.forward_deny);

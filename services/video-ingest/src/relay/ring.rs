@@ -205,10 +205,10 @@ impl State {
         let newest = self.starts.back().map_or_else(|| self.end(), |start| start.at);
         while let Some(oldest) = self.tags.front() {
             let age = self.clock.age(oldest.timestamp);
-            let is_wanted = if self.first < newest {
-                age <= lag && is_read
-            } else {
-                age <= group
+            // Who waits for a keyframe has to find it, however little is kept for those who come.
+            let is_wanted = match self.first < newest {
+                true => is_read && age <= lag,
+                false => age <= group.max(lag),
             };
             if is_wanted && self.bytes <= config.max_bytes {
                 break;

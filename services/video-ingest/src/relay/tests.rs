@@ -137,6 +137,21 @@ fn without_readers_only_the_newest_group_is_kept() {
 }
 
 #[test]
+fn a_group_that_is_too_long_is_not_kept_but_for_those_who_read() {
+    let ring = Arc::new(Ring::new(RelayConfig {
+        max_group: Duration::ZERO,
+        ..RelayConfig::default()
+    }));
+    ring.push(headers());
+    ring.push(group(0));
+    assert!(ring.held().0 <= 1, "nobody reads");
+    let mut reader = ring.reader();
+    assert_eq!(reader.look(usize::MAX, &mut Vec::new()), None);
+    ring.push(group(1_000));
+    assert_eq!(times(&all(&mut reader))[3..5], [1_000, 1_040]);
+}
+
+#[test]
 fn a_slow_reader_goes_on_at_the_newest_keyframe() {
     let ring = ring();
     ring.push(headers());

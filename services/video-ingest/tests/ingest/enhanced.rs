@@ -18,7 +18,7 @@ const TONE: &str = "-f lavfi -i sine=sample_rate=48000";
 
 /// How the messages are made.
 #[derive(Clone, Copy, PartialEq)]
-enum Form {
+pub(crate) enum Form {
     Plain,
     /// ModEx nanoseconds before each frame.
     Nanoseconds,
@@ -26,7 +26,7 @@ enum Form {
     ManyTracks,
 }
 
-fn metadata(clip: &Clip) -> Bytes {
+pub(crate) fn metadata(clip: &Clip) -> Bytes {
     let four_cc = |four_cc: [u8; 4]| Value::Number(f64::from(u32::from_be_bytes(four_cc)));
     let mut properties = vec![("framerate".to_owned(), Value::Number(29.97))];
     properties.extend(
@@ -65,11 +65,11 @@ fn message(head: u8, multitrack: u8, packet_type: u8, four_cc: [u8; 4], body: &[
     .into()
 }
 
-fn header(four_cc: [u8; 4], config: &[u8], is_video: bool, form: Form) -> Bytes {
+pub(crate) fn header(four_cc: [u8; 4], config: &[u8], is_video: bool, form: Form) -> Bytes {
     message(0x90, if is_video { 6 } else { 5 }, 0, four_cc, config, form)
 }
 
-fn frame(four_cc: [u8; 4], frame: &Coded, form: Form) -> Bytes {
+pub(crate) fn frame(four_cc: [u8; 4], frame: &Coded, form: Form) -> Bytes {
     let mut head = match (frame.is_video, frame.keyframe) {
         (false, _) | (true, true) => 0x90,
         (true, false) => 0xa0,
@@ -175,7 +175,7 @@ async fn assert_whole(stage: &Stage, recording: &Recording, clip: &Clip) {
     assert_eq!(decoded, clip.count(true) as u64);
 }
 
-fn hevc() -> Clip {
+pub(crate) fn hevc() -> Clip {
     Clip::make(&format!(
         "{PICTURES} {TONE} -t 7 -c:v libx265 -preset ultrafast -tag:v hvc1 \
          -x265-params log-level=error:bframes=3:keyint=60:min-keyint=60:scenecut=0:open-gop=0 -c:a aac -ac 2"

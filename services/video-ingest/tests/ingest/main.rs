@@ -39,6 +39,7 @@ mod refusals;
 mod restart;
 mod rtmps;
 mod silence;
+mod slow_players;
 #[cfg(feature = "s3")]
 mod on_s3;
 mod stock;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 use marquee_proto::events::v1::Visibility;
 use marquee_proto::video_ingest::v1::{GetLiveStreamRequest, LiveStream, RevokePlaybackSessionRequest};
 use marquee_rtmp::client::Event;
@@ -11,6 +11,7 @@ use marquee_testkit::{ffmpeg, wait_for, wait_until};
 
 use crate::clip::{RATE, clip};
 use crate::encoder::Encoder;
+use crate::enhanced::{self, Form};
 use crate::hls::get;
 use crate::logs;
 use crate::on_air::OnAir;
@@ -18,7 +19,7 @@ use crate::stage::{Clients, LIMIT, OWNER, Stage};
 use crate::story::Story;
 use crate::viewer::{Viewer, has};
 
-fn sent(kind: TagKind, until: u32) -> Vec<&'static Tag> {
+pub(crate) fn sent(kind: TagKind, until: u32) -> Vec<&'static Tag> {
     let frames = clip().frames.iter();
     frames
         .filter(|tag| tag.kind == kind && tag.timestamp < until)
@@ -76,7 +77,7 @@ async fn every_frame_arrives_with_its_timestamp_over_both_protocols() {
         (flv, false),
         (current, false),
     ] {
-        let said = viewer.to_the_end().await;
+        let said = viewer.until_the_end().await;
         assert_eq!(said, is_rtmp.then_some(Event::PlayFinished));
         let kinds: Vec<TagKind> = viewer.tags.iter().take(2).map(|tag| tag.kind).collect();
         assert_eq!(
@@ -262,128 +263,6 @@ async fn players_go_on_with_the_encoder_that_comes_back() {
 }
 
 #[tokio::test]
-async fn a_slow_player_loses_whole_groups_and_holds_nobody_up() {
-    let (stage, _folder) = Stage::tuned(|config| config.relay.max_lag = Duration::from_secs(1)).await;
-    let clients = &stage.clients;
-    let mut story = Story::of_streams(&*stage.bus).await;
-    let (_, secret) = clients.key("c").await;
-    let mut encoder = Encoder::publish(clients.rtmp, &secret).await.unwrap();
-    encoder.send(900).await.unwrap();
-    story.expect("started").await;
-    let url = format!("rtmp://{}/live/c", clients.rtmp);
-    let mut slow = Viewer::rtmp(&url).await.unwrap();
-    let mut quick = Viewer::rtmp(&url).await.unwrap();
-    // 24 MB, which no buffer between holds.
-    let filler = picture_of(80_000).split_off(sent(TagKind::Video, 40)[0].payload.len());
-    let pictures = clip().frames.iter().filter(|tag| tag.kind == TagKind::Video);
-    for (n, tag) in pictures.take(300).enumerate() {
-        let body = [&tag.payload[..], &filler].concat().into();
-        let timestamp = 1_000 + u32::try_from(n).unwrap() * 40;
-        encoder.send_tag(TagKind::Video, timestamp, &body).await.unwrap();
-        if n % 10 == 9 {
-            quick.until("what was sent", has(TagKind::Video, timestamp)).await;
-        }
-    }
-    let of_interest = |tag: &&Tag| tag.timestamp >= 1_000;
-    let all = quick.frames(TagKind::Video).into_iter().filter(of_interest);
-    assert_eq!(all.count(), 300, "who reads loses nothing");
-    slow.until("the last picture", has(TagKind::Video, 12_960)).await;
-    let pictures = slow.frames(TagKind::Video);
-    assert!(pictures.len() < 300, "{} pictures", pictures.len());
-    let mut gaps = 0;
-    for pair in pictures.windows(2) {
-        let is_gap = pair[1].timestamp > pair[0].timestamp + 100;
-        gaps += usize::from(is_gap);
-        assert!(
-            !is_gap || pair[1].payload[0] == 0x17,
-            "a gap ends with a keyframe"
-        );
-    }
-    assert!(gaps > 0);
-}
-
-#[tokio::test]
-async fn there_are_as_many_players_as_may_be() {
-    let (stage, _folder) = Stage::tuned(|config| config.plays.max_players = 1).await;
-    let clients = &stage.clients;
-    let mut story = Story::of_streams(&*stage.bus).await;
-    let (_, secret) = clients.key("c").await;
-    let mut encoder = Encoder::publish(clients.rtmp, &secret).await.unwrap();
-    encoder.send(900).await.unwrap();
-    story.expect("started").await;
-    let url = format!("rtmp://{}/live/c", clients.rtmp);
-    let first = Viewer::rtmp(&url).await.unwrap();
-    let Err(refused) = Viewer::rtmp(&url).await else {
-        panic!("a second player")
-    };
-    assert!(refused.description.contains("too many players"), "{refused:?}");
-    let answer = get(clients.http, "/live/c/index.flv").await;
-    assert_eq!(answer.status, 429, "{}", answer.text());
-    assert!(answer.text().contains("TOO_MANY_PLAYERS"));
-    drop(first);
-    wait_for("the place", LIMIT, async || Viewer::rtmp(&url).await.ok())
-        .await
-        .unwrap();
-    assert!(encoder.is_wanted().await);
-}
-
-#[tokio::test]
-async fn a_player_that_takes_nothing_gives_its_place_back() {
-    let (stage, _folder) = Stage::tuned(|config| {
-        config.plays.max_players = 1;
-        config.plays.stall = Duration::from_millis(300);
-    })
-    .await;
-    let clients = &stage.clients;
-    let mut story = Story::of_streams(&*stage.bus).await;
-    let (_, secret) = clients.key("c").await;
-    let mut encoder = Encoder::publish(clients.rtmp, &secret).await.unwrap();
-    encoder.send(900).await.unwrap();
-    story.expect("started").await;
-    let url = format!("rtmp://{}/live/c", clients.rtmp);
-    let mut timestamp = 1_000;
-    for is_rtmp in [true, false] {
-        // The place of the one before is free a moment later.
-        let stuck = wait_for("a place", LIMIT, async || {
-            if is_rtmp {
-                return Viewer::rtmp(&url).await.ok();
-            }
-            let (head, viewer) = Viewer::flv(clients.http, "/live/c/index.flv").await;
-            head.contains("200 OK").then_some(viewer)
-        })
-        .await
-        .unwrap();
-        // More than any buffer between holds, until the place is free.
-        let picture = picture_of(200_000);
-        let next = async {
-            loop {
-                encoder
-                    .send_tag(TagKind::Video, timestamp, &picture)
-                    .await
-                    .unwrap();
-                timestamp += 40;
-                if timestamp % 800 == 0
-                    && let Ok(next) = Viewer::rtmp(&url).await
-                {
-                    return next;
-                }
-            }
-        };
-        let next = tokio::time::timeout(LIMIT, next).await.expect("the place");
-        drop((next, stuck));
-    }
-}
-
-/// A keyframe of the clip with so many bytes more, in an NAL unit of type 12, which is filler.
-fn picture_of(bytes: u32) -> Bytes {
-    let mut picture = BytesMut::from(&sent(TagKind::Video, 40)[0].payload[..]);
-    picture.put_u32(bytes);
-    picture.put_u8(12);
-    picture.put_bytes(0xFF, bytes as usize - 1);
-    picture.freeze()
-}
-
-#[tokio::test]
 async fn sound_alone_is_played() {
     let (stage, _folder) = Stage::new().await;
     let clients = &stage.clients;
@@ -433,6 +312,67 @@ async fn sound_alone_is_played() {
 }
 
 #[tokio::test]
+async fn messages_of_enhanced_rtmp_are_passed_on_as_they_are() {
+    let (stage, _folder) = Stage::new().await;
+    let clients = &stage.clients;
+    let (_, secret) = clients.key("c").await;
+    let mut story = Story::of_streams(&*stage.bus).await;
+    let url = format!("rtmp://{}/live", clients.rtmp);
+    let mut encoder = Encoder::bare(&format!("{url}/{secret}")).await.unwrap();
+    let clip = enhanced::hevc();
+    let script = enhanced::metadata(&clip);
+    encoder.send_tag(TagKind::Script, 0, &script).await.unwrap();
+    let mut headers = Vec::new();
+    for (kind, configuration) in [(TagKind::Video, &clip.video), (TagKind::Audio, &clip.audio)] {
+        let (four_cc, config) = configuration.as_ref().unwrap();
+        let header = enhanced::header(*four_cc, config, kind == TagKind::Video, Form::Plain);
+        encoder.send_tag(kind, 0, &header).await.unwrap();
+        headers.push(header);
+    }
+    let mut expected = Vec::new();
+    let mut viewer = None;
+    for (n, coded) in clip.frames.iter().enumerate() {
+        let (kind, configuration) = match coded.is_video {
+            true => (TagKind::Video, &clip.video),
+            false => (TagKind::Audio, &clip.audio),
+        };
+        let body = enhanced::frame(configuration.as_ref().unwrap().0, coded, Form::Nanoseconds);
+        encoder.send_tag(kind, coded.dts_ms, &body).await.unwrap();
+        if coded.is_video {
+            expected.push((coded.dts_ms, body));
+        }
+        if n == 60 {
+            story.expect("started").await;
+            viewer = Some(Viewer::rtmp(&format!("{url}/c")).await.unwrap());
+        }
+        // No faster than it is read.
+        if let Some(viewer) = viewer.as_mut().filter(|_| coded.is_video) {
+            let (time, body) = expected.last().unwrap().clone();
+            let is_there = |tags: &[Tag]| {
+                tags.iter()
+                    .any(|tag| tag.timestamp == time && tag.payload == body)
+            };
+            viewer.until("what was sent", is_there).await;
+        }
+    }
+    let viewer = viewer.unwrap();
+    let bodies: Vec<&Bytes> = viewer.tags.iter().take(3).map(|tag| &tag.payload).collect();
+    assert_eq!(bodies, [&script, &headers[0], &headers[1]]);
+    let pictures = viewer
+        .tags
+        .iter()
+        .skip(3)
+        .filter(|tag| tag.kind == TagKind::Video);
+    let pictures: Vec<(u32, Bytes)> = pictures.map(|tag| (tag.timestamp, tag.payload.clone())).collect();
+    assert!(
+        expected == pictures,
+        "{} of {} pictures",
+        pictures.len(),
+        expected.len()
+    );
+}
+
+#[tokio::test]
 async fn what_is_for_members_needs_a_token_and_a_session_that_is_not_revoked() {
     let mut on_air = OnAir::new("members", Visibility::Members).await;
     let (rtmp, http) = (on_air.stage.clients.rtmp, on_air.stage.clients.http);
@@ -462,12 +402,12 @@ async fn what_is_for_members_needs_a_token_and_a_session_that_is_not_revoked() {
         .by(OWNER, RevokePlaybackSessionRequest { name });
     let mut playback = on_air.stage.clients.playback();
     playback.revoke_playback_session(request).await.unwrap();
-    let said = by_query.to_the_end().await;
+    let said = by_query.until_the_end().await;
     let Some(Event::Rejected { description, .. }) = said else {
         panic!("{said:?} instead of a reason")
     };
     assert!(description.contains("session is over"), "{description}");
-    by_path.to_the_end().await;
+    by_path.until_the_end().await;
     assert!(!logs::contain(token));
 }
 
@@ -484,5 +424,5 @@ async fn players_are_told_when_the_service_stops() {
         .unwrap();
     let (_, mut flv) = Viewer::flv(stage.clients.http, "/live/c/index.flv").await;
     flv.until("media", has(TagKind::Video, 800)).await;
-    tokio::join!(stage.stop(), rtmp.to_the_end(), flv.to_the_end());
+    tokio::join!(stage.stop(), rtmp.until_the_end(), flv.until_the_end());
 }

@@ -128,7 +128,7 @@ impl Viewer {
     }
 
     /// Reads until the server says that the stream is over, or closes; what it said.
-    pub(crate) async fn to_the_end(&mut self) -> Option<Event> {
+    pub(crate) async fn until_the_end(&mut self) -> Option<Event> {
         let reading = async {
             let mut said = None;
             while !self.is_over {
