@@ -36,11 +36,16 @@ pub(super) fn class(tag: &Tag, main: u16) -> Class {
         return Class::Nothing;
     }
     match tag.kind {
-        TagKind::Script if tag.payload.starts_with(ON_META_DATA) => header(TagKind::Script, 0),
+        TagKind::Script if is_metadata(tag) => header(TagKind::Script, 0),
         TagKind::Script => Class::Frame,
         TagKind::Video => video(tag, main),
         TagKind::Audio => audio(tag),
     }
+}
+
+/// Whether it is `onMetaData`.
+pub(super) fn is_metadata(tag: &Tag) -> bool {
+    tag.kind == TagKind::Script && tag.payload.starts_with(ON_META_DATA)
 }
 
 /// FLV E.4.3.1; E-RTMP "ExVideoTagHeader".

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::ring::given_out;
 use super::{Ring, Tag};
 
 /// What came of a wait.
@@ -90,7 +91,7 @@ impl Reader {
         };
         let index = usize::try_from(next - state.first).unwrap_or(usize::MAX);
         for tag in state.tags.iter().skip(index) {
-            tags.push(tag.clone());
+            tags.push(given_out(tag.clone()));
             next += 1;
             bytes = bytes.saturating_sub(tag.payload.len());
             if bytes == 0 {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::class::{Class, Slot, announced, class};
+use super::class::{Class, Slot, announced, class, is_metadata};
 use super::clock::Clock;
 use super::{Reader, RelayConfig, Tag, TagKind};
 
@@ -149,17 +149,28 @@ impl Headers {
         )
     }
 
-    /// Metadata first, as players want it; all with this timestamp.
+    /// Metadata first, as players want it; the others with this timestamp.
     pub(super) fn tags(&self, timestamp: u32) -> impl Iterator<Item = Tag> {
         let of = move |is_script: bool| {
             let fits = move |(slot, _): &&(Slot, Tag)| (slot.kind == TagKind::Script) == is_script;
             self.0.iter().filter(fits)
         };
-        of(true).chain(of(false)).map(move |(_, tag)| Tag {
-            timestamp,
-            ..tag.clone()
+        let all = of(true).chain(of(false));
+        all.map(move |(_, tag)| {
+            given_out(Tag {
+                timestamp,
+                ..tag.clone()
+            })
         })
     }
+}
+
+/// As readers get it. Metadata are of all time: ffmpeg takes those with another timestamp than 0 for a track of text.
+pub(super) fn given_out(mut tag: Tag) -> Tag {
+    if is_metadata(&tag) {
+        tag.timestamp = 0;
+    }
+    tag
 }
 
 impl State {

@@ -163,8 +163,23 @@ async fn stock_ffmpeg_publishes_and_decodes_over_both_protocols() {
             pictures >= u64::from(3 * ffmpeg::FRAME_RATE) - 2,
             "{pictures} of {url}"
         );
+        assert_eq!(tracks(&url).await, "video\naudio\n", "{url}");
     }
     encoder.stop().await.unwrap();
+}
+
+/// What stock ffprobe finds in a live stream.
+async fn tracks(url: &str) -> String {
+    let probe = tokio::process::Command::new("ffprobe")
+        .args(["-hide_banner", "-loglevel", "error", "-of", "csv=p=0"])
+        .args(["-show_entries", "stream=codec_type", url])
+        .kill_on_drop(true)
+        .output();
+    let output = tokio::time::timeout(LIMIT, probe)
+        .await
+        .expect("in time")
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
 }
 
 #[tokio::test]
