@@ -36,12 +36,14 @@ mod tests {
 
     #[test]
     fn a_gateway_whose_port_is_taken_is_refused_with_the_port() {
-        let gateway = Gateway::on_free_ports().unwrap();
-        check(gateway).unwrap();
+        // Others who look for free ports take one for a moment.
+        let mut some = std::iter::repeat_with(|| Gateway::on_free_ports().unwrap()).take(50);
+        let gateway = some.find(|gateway| check(*gateway).is_ok()).expect("free ports");
         let listener = std::net::TcpListener::bind(local(gateway.rtmp)).unwrap();
         let refused = check(gateway).unwrap_err().to_string();
         assert!(refused.contains(&format!("{} (RTMP)", gateway.rtmp)), "{refused}");
         drop(listener);
-        check(gateway).unwrap();
+        let is_free = (0..50).any(|_| check(gateway).is_ok());
+        assert!(is_free, "{:?}", check(gateway));
     }
 }

@@ -29,7 +29,27 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("video_ingest_upload_duration_seconds", "an object store"),
     ("video_ingest_upload_failures_total", "an object store"),
     ("video_ingest_object_store_up", "an object store"),
-    ("video_ingest_recordings_deleted_total", "a recording that is deleted"),
+    (
+        "video_ingest_recordings_deleted_total",
+        "a recording that is deleted",
+    ),
+    ("video_ingest_webhooks_total", "a webhook"),
+    ("video_ingest_waiting_refused_total", "more players than may wait"),
+    (
+        "video_ingest_tracks_left_out_total",
+        "an encoder with several tracks",
+    ),
+    ("video_ingest_players", "a player of RTMP or HTTP-FLV"),
+    (
+        "video_ingest_players_refused_total",
+        "a player of RTMP or HTTP-FLV",
+    ),
+    ("video_ingest_players_stalled_total", "a player that stalls"),
+    ("video_ingest_relay_lost_tags_total", "a reader that is too slow"),
+    ("video_ingest_forwarding_jobs", "a forwarding target"),
+    ("video_ingest_forwarding_live", "a forwarding target"),
+    ("video_ingest_forwarding_failures_total", "a forwarding target"),
+    ("video_ingest_forwarded_bytes_total", "a forwarding target"),
     ("analytics_swept_sessions_total", "a player that falls silent"),
     (
         "analytics_store_retries_total",

@@ -136,10 +136,7 @@ impl Archive {
 
     /// Bytes of a media file.
     pub(crate) async fn size(&self, stream: &LiveStreamName, file: &str) -> Result<Option<u64>> {
-        Ok(self
-            .media(stream, file, None)
-            .await?
-            .map(|content| content.size))
+        Ok(self.media(stream, file, None).await?.map(|content| content.size))
     }
 
     /// When a recording was last played here.
@@ -155,7 +152,10 @@ impl Archive {
             return;
         }
         if played.len() >= PLAYED
-            && let Some(oldest) = played.iter().min_by_key(|(_, at)| **at).map(|(name, _)| name.clone())
+            && let Some(oldest) = played
+                .iter()
+                .min_by_key(|(_, at)| **at)
+                .map(|(name, _)| name.clone())
         {
             played.remove(&oldest);
         }

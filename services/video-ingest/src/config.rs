@@ -11,8 +11,8 @@ use crate::domain::IngestLimits;
 use crate::forwarding::ForwardingConfig;
 use crate::playback::PlaybackConfig;
 use crate::plays::PlayConfig;
-use crate::relay::RelayConfig;
 use crate::quota::Quota;
+use crate::relay::RelayConfig;
 use crate::webhooks::WebhookConfig;
 
 /// Settings of the service. [`Config::new`] gives the defaults.

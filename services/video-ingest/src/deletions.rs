@@ -54,7 +54,8 @@ impl Deletions {
             }
             forgotten => forgotten?,
         }
-        metrics::counter!("video_ingest_recordings_deleted_total", "reason" => reason.as_str_name()).increment(1);
+        metrics::counter!("video_ingest_recordings_deleted_total", "reason" => reason.as_str_name())
+            .increment(1);
         match timeout(PATIENCE, self.finish(&stream)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
@@ -124,7 +125,8 @@ impl Deletions {
     /// A recording whose media went first, and then the process was killed.
     async fn exhume(&self, stream: &LiveStreamName) -> Result<()> {
         if let Some(stored) = self.store.get::<Recording>(&stream.live_stream).await? {
-            self.forget(&stored.value, proto::DeletionReason::Unspecified).await?;
+            self.forget(&stored.value, proto::DeletionReason::Unspecified)
+                .await?;
         }
         self.media.stream(stream).delete().await
     }

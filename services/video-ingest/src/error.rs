@@ -217,9 +217,12 @@ impl ErrorExt for Error {
             Self::PlaylistRequest(_) => ErrorKind::InvalidArgument,
             Self::NotInTime | Self::TooManyWaiting => ErrorKind::Unavailable,
             Self::Objects(marquee_objects::Error::Unavailable(_)) => ErrorKind::Unavailable,
-            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) | Self::Forwarding(_) => {
-                ErrorKind::Internal
-            }
+            Self::Media { .. }
+            | Self::Objects(_)
+            | Self::Hls(_)
+            | Self::Listen { .. }
+            | Self::Rtmps(_)
+            | Self::Forwarding(_) => ErrorKind::Internal,
         }
     }
 
@@ -253,9 +256,12 @@ impl ErrorExt for Error {
             Self::NotInTime => "PLAYLIST_NOT_IN_TIME",
             Self::TooManyWaiting => "TOO_MANY_WAITING",
             Self::Objects(marquee_objects::Error::Unavailable(_)) => "OBJECT_STORE_UNAVAILABLE",
-            Self::Media { .. } | Self::Objects(_) | Self::Hls(_) | Self::Listen { .. } | Self::Rtmps(_) | Self::Forwarding(_) => {
-                "INTERNAL"
-            }
+            Self::Media { .. }
+            | Self::Objects(_)
+            | Self::Hls(_)
+            | Self::Listen { .. }
+            | Self::Rtmps(_)
+            | Self::Forwarding(_) => "INTERNAL",
         }
     }
 

@@ -65,8 +65,8 @@ pub use error::{Error, Result};
 pub use forwarding::{ForwardingConfig, TrustError};
 pub use playback::PlaybackConfig;
 pub use plays::PlayConfig;
-pub use quota::{Limits, Quota};
 pub use policy_args::PolicyArgs;
+pub use quota::{Limits, Quota};
 pub use relay::RelayConfig;
 pub use relay_args::RelayArgs;
 pub use rtmp::TlsError;
@@ -76,8 +76,8 @@ pub use webhooks::WebhookConfig;
 use archive::Archive;
 use deletions::Deletions;
 use domain::{
-    Ban, Deletion, EventCopy, ForwardingStatus, ForwardingTarget, LiveStream, PlaybackSession, Recording, Sighting,
-    SigningKey, StreamKey,
+    Ban, Deletion, EventCopy, ForwardingStatus, ForwardingTarget, LiveStream, PlaybackSession, Recording,
+    Sighting, SigningKey, StreamKey,
 };
 use hub::Hub;
 use media::MediaRoot;

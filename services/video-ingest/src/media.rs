@@ -126,7 +126,13 @@ impl MediaRoot {
             let entries = std::fs::read_dir(path).map_err(|source| failed("list", path, source))?;
             let names = entries.filter_map(|entry| {
                 let entry = entry.ok()?;
-                entry.file_type().ok()?.is_dir().then(|| entry.file_name())?.into_string().ok()
+                entry
+                    .file_type()
+                    .ok()?
+                    .is_dir()
+                    .then(|| entry.file_name())?
+                    .into_string()
+                    .ok()
             });
             Ok(names.collect())
         };

@@ -127,8 +127,12 @@ impl Room {
             return Err(Pause::ChannelQuota);
         }
         let channel = state.channels.get(&stream.channel).copied().unwrap_or(0);
-        let over = |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used.saturating_add(bytes) > limit);
-        if state.free.is_some_and(|free| free < self.reserve.saturating_add(bytes)) {
+        let over =
+            |used: u64, limit: Option<u64>| limit.is_some_and(|limit| used.saturating_add(bytes) > limit);
+        if state
+            .free
+            .is_some_and(|free| free < self.reserve.saturating_add(bytes))
+        {
             return Err(state.pause(Pause::DiskFull, bytes));
         }
         if over(state.total, self.limits.total) {
@@ -216,9 +220,13 @@ impl Room {
     pub(crate) fn excess(&self, free: u64) -> Excess {
         let state = self.state.lock();
         let over = |used: u64, short: u64, limit: Option<u64>| {
-            limit.map_or(0, |limit| used.saturating_sub(limit - (limit / HEADROOM).max(short.min(limit))))
+            limit.map_or(0, |limit| {
+                used.saturating_sub(limit - (limit / HEADROOM).max(short.min(limit)))
+            })
         };
-        let wanted = self.reserve.saturating_add((self.reserve / HEADROOM).max(state.short));
+        let wanted = self
+            .reserve
+            .saturating_add((self.reserve / HEADROOM).max(state.short));
         let channels = state.channels.iter().filter_map(|(channel, used)| {
             let short = state.full_channels.get(channel).copied().unwrap_or(0);
             let excess = over(*used, short, self.limits.per_channel);
@@ -239,7 +247,9 @@ impl Room {
             limit.is_none_or(|limit| used <= limit - (limit / (2 * HEADROOM)).max(short.min(limit)))
         };
         let short = state.short;
-        let wanted = self.reserve.saturating_add((self.reserve / (2 * HEADROOM)).max(short));
+        let wanted = self
+            .reserve
+            .saturating_add((self.reserve / (2 * HEADROOM)).max(short));
         let paused = if free < wanted {
             Some(Pause::DiskFull)
         } else if !fits(state.total, short, self.limits.total) {
@@ -314,7 +324,10 @@ pub(crate) struct Candidate<T> {
 
 /// Which of the candidates, given in the order in which they should go, have to be deleted to free the excess: those that
 /// help a channel that is over its limit, and those that help all. Nothing is deleted that helps neither.
-pub(crate) fn order<T>(candidates: impl IntoIterator<Item = Candidate<T>>, mut excess: Excess) -> Vec<Candidate<T>> {
+pub(crate) fn order<T>(
+    candidates: impl IntoIterator<Item = Candidate<T>>,
+    mut excess: Excess,
+) -> Vec<Candidate<T>> {
     let mut chosen = Vec::new();
     for candidate in candidates {
         if excess.is_none() {
@@ -372,13 +385,22 @@ mod tests {
     fn without_limits_everything_fits_but_what_the_disk_does_not_hold() {
         let room = room(None, None, 100, None);
         let a = stream("c", "a");
-        assert_eq!(room.take(&a, 1 << 40), Ok(()), "nobody has looked at the disk yet");
+        assert_eq!(
+            room.take(&a, 1 << 40),
+            Ok(()),
+            "nobody has looked at the disk yet"
+        );
         assert_eq!(room.measured(250), None);
         assert_eq!(room.take(&a, 100), Ok(()));
         assert_eq!(room.take(&a, 51), Err(Pause::DiskFull));
         assert_eq!(room.of(&a), (1 << 40) + 100);
-        assert_eq!(room.measured(150), None);
-        assert_eq!(room.take(&a, 50), Ok(()));
+        assert_eq!(
+            room.measured(150),
+            Some(Pause::DiskFull),
+            "what did not fit would not fit now"
+        );
+        assert_eq!(room.measured(151), None);
+        assert_eq!(room.take(&a, 51), Ok(()));
     }
 
     #[test]
@@ -427,7 +449,11 @@ mod tests {
         let excess = room.excess(FREE);
         assert_eq!(excess.total, 40);
         assert_eq!(excess.channels, HashMap::from([("c".to_owned(), 20)]));
-        assert_eq!(room.measured(FREE), None, "it is not paused before a writer finds no room");
+        assert_eq!(
+            room.measured(FREE),
+            None,
+            "it is not paused before a writer finds no room"
+        );
     }
 
     #[test]
@@ -466,13 +492,23 @@ mod tests {
             ]
         };
         let chosen = |total, channel: &[(&str, u64)]| -> Vec<i32> {
-            let channels = channel.iter().map(|(name, excess)| ((*name).to_owned(), *excess)).collect();
-            order(all(), Excess { total, channels }).into_iter().map(|c| c.what).collect()
+            let channels = channel
+                .iter()
+                .map(|(name, excess)| ((*name).to_owned(), *excess))
+                .collect();
+            order(all(), Excess { total, channels })
+                .into_iter()
+                .map(|c| c.what)
+                .collect()
         };
         assert_eq!(chosen(0, &[]), [0; 0]);
         assert_eq!(chosen(15, &[]), [1, 2]);
         assert_eq!(chosen(0, &[("d", 11)]), [2, 4]);
-        assert_eq!(chosen(5, &[("d", 11)]), [1, 2, 4], "what helps all may be of any channel");
+        assert_eq!(
+            chosen(5, &[("d", 11)]),
+            [1, 2, 4],
+            "what helps all may be of any channel"
+        );
         assert_eq!(chosen(1_000, &[]), [1, 2, 3, 4]);
     }
 }

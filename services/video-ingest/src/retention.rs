@@ -201,7 +201,9 @@ impl Retention {
                 *left = left.saturating_sub(bytes);
             }
         }
-        self.media.room().objects_measured(&quota::excess(limits, &channels));
+        self.media
+            .room()
+            .objects_measured(&quota::excess(limits, &channels));
         Ok(())
     }
 

@@ -105,7 +105,10 @@ impl StorageArgs {
 
     #[cfg(feature = "s3")]
     fn bucket(&self, bucket: &str) -> Result<marquee_objects::Location, String> {
-        let credentials = self.s3_access_key_id.as_ref().zip(self.s3_secret_access_key.as_ref());
+        let credentials = self
+            .s3_access_key_id
+            .as_ref()
+            .zip(self.s3_secret_access_key.as_ref());
         Ok(marquee_objects::Location::S3(marquee_objects::s3::Settings {
             prefix: self.s3_prefix.clone(),
             endpoint: self.s3_endpoint.clone(),
@@ -190,7 +193,9 @@ mod tests {
         let options = "program --record false --recordings-folder /srv/vod --media-quota 10GB --recordings-quota-per-channel 1GB --upload-backlog 2GB --dvr-window 7200";
         let storage = Program::parse_from(options.split(' ')).storage.storage().unwrap();
         assert!(!storage.record);
-        assert!(matches!(storage.objects, Some(marquee_objects::Location::Folder(path)) if path.ends_with("vod")));
+        assert!(
+            matches!(storage.objects, Some(marquee_objects::Location::Folder(path)) if path.ends_with("vod"))
+        );
         assert_eq!(storage.quota.disk.total, Some(10_000_000_000));
         assert_eq!(storage.quota.objects.per_channel, Some(1_000_000_000));
         assert_eq!(storage.quota.backlog, Some(2_000_000_000));

@@ -121,7 +121,9 @@ impl Uploads {
         loop {
             match self.shared.media.streams().await {
                 Ok(streams) => streams.into_iter().for_each(|stream| self.start(stream)),
-                Err(error) => tracing::warn!(error = %chain(&error), "recordings that wait cannot be looked for now"),
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "recordings that wait cannot be looked for now")
+                }
             }
             let next_look = Instant::now() + 6 * LOOK_EVERY;
             loop {
@@ -254,7 +256,11 @@ impl Upload {
     async fn more(&self, offset: u64) -> Result<bool, Stop> {
         let Some(running) = self.shared.media.running(&self.stream) else {
             // Nobody writes it now: it waits for its encoder, or it is over and its last line is lost.
-            let stored = self.shared.store.get::<LiveStream>(&self.stream.live_stream).await;
+            let stored = self
+                .shared
+                .store
+                .get::<LiveStream>(&self.stream.live_stream)
+                .await;
             let is_over = match stored.map_err(Error::from)? {
                 Some(stored) => stored.value.state == State::Ended,
                 None => self.recording().await?.is_some(),
@@ -354,7 +360,8 @@ impl Upload {
             return Err(Stop::Nothing);
         }
         for (name, playlist) in playlists(&journal) {
-            self.put(&key(&self.stream, name), playlist.into(), PLAYLIST).await?;
+            self.put(&key(&self.stream, name), playlist.into(), PLAYLIST)
+                .await?;
         }
         // Last: where it is, everything is.
         self.put(&key(&self.stream, JOURNAL), text, TEXT).await?;
@@ -368,7 +375,12 @@ impl Upload {
     async fn note_stored(&self) -> Result<(), Stop> {
         loop {
             let id = &self.stream.live_stream;
-            let stored = self.shared.store.get::<Recording>(id).await.map_err(Error::from)?;
+            let stored = self
+                .shared
+                .store
+                .get::<Recording>(id)
+                .await
+                .map_err(Error::from)?;
             if let Some(stored) = stored {
                 let mut recording = (*stored.value).clone();
                 recording.stored = RecordingStorage::Objects;
@@ -390,7 +402,11 @@ impl Upload {
 
     /// The stream is over and has no recording: nothing was stored of it, or it was deleted.
     async fn is_given_up(&self) -> Result<bool, Stop> {
-        let stored = self.shared.store.get::<LiveStream>(&self.stream.live_stream).await;
+        let stored = self
+            .shared
+            .store
+            .get::<LiveStream>(&self.stream.live_stream)
+            .await;
         let is_over = stored
             .map_err(Error::from)?
             .is_none_or(|stored| stored.value.state == State::Ended);

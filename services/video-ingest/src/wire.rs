@@ -6,8 +6,8 @@ use marquee_proto::time::{duration_to_proto, to_proto};
 use marquee_proto::video_ingest::v1 as proto;
 
 use crate::domain::{
-    Ban, Figures, ForwardingState, ForwardingStatus, ForwardingTarget, IngestLimits, LiveStream, Pause, PlaybackSession, Recording, RecordingState, RecordingStorage,
-    Sample, Scope, State, StreamKey,
+    Ban, Figures, ForwardingState, ForwardingStatus, ForwardingTarget, IngestLimits, LiveStream, Pause,
+    PlaybackSession, Recording, RecordingState, RecordingStorage, Sample, Scope, State, StreamKey,
 };
 use crate::publishers::Publisher;
 
@@ -80,7 +80,9 @@ pub(crate) fn record(policy: i32) -> crate::error::Result<Option<bool>> {
         Ok(proto::RecordingPolicy::Unspecified) => Ok(None),
         Ok(proto::RecordingPolicy::Record) => Ok(Some(true)),
         Ok(proto::RecordingPolicy::DoNotRecord) => Ok(Some(false)),
-        Err(_) => Err(marquee_error::invalid("stream_key.recording", format!("{policy} is no policy")).into()),
+        Err(_) => {
+            Err(marquee_error::invalid("stream_key.recording", format!("{policy} is no policy")).into())
+        }
     }
 }
 
@@ -296,6 +298,8 @@ pub(crate) fn forwarding_target(
         state_reason: shown.map(|status| status.reason.clone()).unwrap_or_default(),
         state_time: shown.map(|status| to_proto(status.time)),
         failures: shown.map_or(0, |status| i32::try_from(status.failures).unwrap_or(i32::MAX)),
-        live_stream: status.map(|status| status.live_stream.clone()).unwrap_or_default(),
+        live_stream: status
+            .map(|status| status.live_stream.clone())
+            .unwrap_or_default(),
     }
 }

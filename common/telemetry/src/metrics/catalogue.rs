@@ -207,6 +207,45 @@ pub const METRICS: &[Described] = &[
         "video_ingest_publishes_refused_total",
         "Attempts to publish that were refused",
     ),
+    gauge("video_ingest_viewers", "Viewers whose requests reach the process"),
+    counter("video_ingest_webhooks_total", "Calls of webhooks"),
+    counter(
+        "video_ingest_waiting_refused_total",
+        "Players that were refused since too many wait",
+    ),
+    counter(
+        "video_ingest_tracks_left_out_total",
+        "Tracks of encoders that are not carried",
+    ),
+    gauge("video_ingest_players", "Players of RTMP and HTTP-FLV"),
+    counter(
+        "video_ingest_players_refused_total",
+        "Players of RTMP and HTTP-FLV that were refused",
+    ),
+    counter(
+        "video_ingest_players_stalled_total",
+        "Players of RTMP and HTTP-FLV that took nothing any more",
+    ),
+    counter(
+        "video_ingest_relay_lost_tags_total",
+        "Messages that readers of the relay were too slow for",
+    ),
+    gauge(
+        "video_ingest_forwarding_jobs",
+        "Streams that are to be forwarded now",
+    ),
+    gauge(
+        "video_ingest_forwarding_live",
+        "Streams that another server takes",
+    ),
+    counter(
+        "video_ingest_forwarding_failures_total",
+        "Attempts to forward that failed",
+    ),
+    counter(
+        "video_ingest_forwarded_bytes_total",
+        "Bytes sent to other servers",
+    ),
     // search.
     counter(
         "search_indexed_records_total",

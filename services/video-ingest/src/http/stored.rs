@@ -47,7 +47,10 @@ pub(super) async fn media(
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(end - start));
     if is_part {
-        insert_range(headers, format!("bytes {start}-{}/{}", end.saturating_sub(1), content.size));
+        insert_range(
+            headers,
+            format!("bytes {start}-{}/{}", end.saturating_sub(1), content.size),
+        );
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(response)
@@ -106,7 +109,16 @@ mod tests {
     #[test]
     fn anything_else_is_the_whole_file() {
         for header in [
-            "", "bytes", "bytes=", "bytes=-", "bytes=5-4", "bytes=-0", "bytes=a-b", "bytes=0-1,4-5", "items=0-1", "bytes=+1-2",
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=5-4",
+            "bytes=-0",
+            "bytes=a-b",
+            "bytes=0-1,4-5",
+            "items=0-1",
+            "bytes=+1-2",
         ] {
             assert_eq!(Asked::parse(header), None, "{header:?}");
         }

@@ -56,7 +56,10 @@ impl Files {
     /// Opens the journal, and cuts off a torn last line.
     pub(super) fn open(folder: &Path, journal: &Journal) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
-        let mut file = File::options().create(true).append(true).open(folder.join(JOURNAL))?;
+        let mut file = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join(JOURNAL))?;
         file.set_len(journal.valid_bytes)?;
         file.flush()?;
         let stored = journal.segments.iter().map(|segment| Stored {
@@ -81,7 +84,10 @@ impl Files {
     /// Does all it can of a job.
     pub(super) fn run(&mut self, mut job: Job) -> Done {
         let result = self.write(&mut job);
-        let freed = job.trim.take().map_or(0, |(before_us, below)| self.trim(before_us, below));
+        let freed = job
+            .trim
+            .take()
+            .map_or(0, |(before_us, below)| self.trim(before_us, below));
         Done {
             left: job,
             freed,
@@ -95,7 +101,8 @@ impl Files {
             job.unrecorded = false;
         }
         // What a slow disk stored after all is not missing.
-        job.gap.take_if(|gap| self.last_msn.is_some_and(|last| gap.last.msn <= last));
+        job.gap
+            .take_if(|gap| self.last_msn.is_some_and(|last| gap.last.msn <= last));
         if let Some(gap) = &job.gap {
             let last = gap.last.msn;
             self.append(&gap.clone().into())?;
@@ -103,7 +110,10 @@ impl Files {
             job.gap = None;
         }
         if let Some(init) = &job.init {
-            self.file(&init_name(init.record.generation), std::slice::from_ref(&init.bytes))?;
+            self.file(
+                &init_name(init.record.generation),
+                std::slice::from_ref(&init.bytes),
+            )?;
             self.append(&init.record.clone().into())?;
             job.init = None;
         }

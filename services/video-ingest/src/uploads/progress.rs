@@ -33,7 +33,8 @@ impl Progress {
     pub(super) async fn read(media: &MediaRoot, stream: &LiveStreamName) -> Result<Self> {
         let path = media.stream(stream).file(UPLOADED);
         blocking(move || {
-            let text = found(std::fs::read_to_string(&path)).map_err(|error| crate::media::failed("read", &path, error))?;
+            let text = found(std::fs::read_to_string(&path))
+                .map_err(|error| crate::media::failed("read", &path, error))?;
             let text = text.unwrap_or_default();
             let text = text.trim();
             Ok(Self {
@@ -45,7 +46,11 @@ impl Progress {
     }
 
     /// The next lines of the journal with their lengths; none when there are no more now.
-    pub(super) async fn lines(&self, media: &MediaRoot, stream: &LiveStreamName) -> Result<Vec<(Record, u64)>> {
+    pub(super) async fn lines(
+        &self,
+        media: &MediaRoot,
+        stream: &LiveStreamName,
+    ) -> Result<Vec<(Record, u64)>> {
         let path = media.stream(stream).file(JOURNAL);
         let offset = self.offset;
         let text = blocking(move || {
@@ -70,7 +75,12 @@ impl Progress {
     }
 
     /// One line's files are there.
-    pub(super) async fn advance(&mut self, media: &MediaRoot, stream: &LiveStreamName, length: u64) -> Result<()> {
+    pub(super) async fn advance(
+        &mut self,
+        media: &MediaRoot,
+        stream: &LiveStreamName,
+        length: u64,
+    ) -> Result<()> {
         self.offset += length;
         write(media, stream, self.offset.to_string()).await
     }
@@ -109,7 +119,10 @@ pub(super) async fn journal(media: &MediaRoot, stream: &LiveStreamName) -> Resul
     let path = media.stream(stream).file(JOURNAL);
     blocking(move || {
         let mut text = std::fs::read(&path).map_err(|error| crate::media::failed("read", &path, error))?;
-        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+        let whole = text
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |end| end + 1);
         text.truncate(whole);
         Ok(text.into())
     })

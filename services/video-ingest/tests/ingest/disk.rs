@@ -21,7 +21,10 @@ async fn stop(clients: &Clients, stream: &LiveStream) {
     let request = StopLiveStreamRequest {
         name: stream.name.clone(),
     };
-    let stopped = clients.streams().stop_live_stream(clients.by(OWNER, request)).await;
+    let stopped = clients
+        .streams()
+        .stop_live_stream(clients.by(OWNER, request))
+        .await;
     stopped.unwrap();
 }
 
@@ -31,8 +34,7 @@ fn is_recording(stream: &LiveStream) -> bool {
 
 fn is_full(stream: &LiveStream) -> bool {
     let recording = stream.recording.unwrap();
-    recording.state() == RecordingState::Paused
-        && recording.pause_reason() == RecordingPauseReason::DiskFull
+    recording.state() == RecordingState::Paused && recording.pause_reason() == RecordingPauseReason::DiskFull
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -73,7 +75,12 @@ async fn a_full_disk_pauses_the_recording_and_the_stream_goes_on() {
     let millis = duration.seconds * 1_000 + i64::from(duration.nanos) / 1_000_000;
     assert_eq!(i64::try_from(pictures).unwrap(), millis * i64::from(RATE) / 1_000);
     let media = recording.playback_path.replace("index", "media");
-    assert!(get(clients.http, &media).await.text().contains("#EXT-X-DISCONTINUITY\n"));
+    assert!(
+        get(clients.http, &media)
+            .await
+            .text()
+            .contains("#EXT-X-DISCONTINUITY\n")
+    );
 }
 
 /// Media, store and bus on a disk of 12 MiB that fills up. The disk is a tmpfs that only the service's process sees.
@@ -121,14 +128,20 @@ async fn the_service_outlives_a_full_disk() {
     let request = DeleteRecordingRequest {
         name: old.name.replace("liveStreams", "recordings"),
     };
-    let deleted = clients.recordings().delete_recording(clients.by(OWNER, request)).await;
+    let deleted = clients
+        .recordings()
+        .delete_recording(clients.by(OWNER, request))
+        .await;
     deleted.unwrap();
     std::fs::remove_file(inside.join("ballast")).unwrap();
     drop(ballast);
     publish_until(&clients, &mut encoder, is_recording).await;
     encoder.finish().await;
     stop(&clients, &stream).await;
-    let path = format!("/recordings/c/{}/index.m3u8", stream.name.rsplit('/').next().unwrap());
+    let path = format!(
+        "/recordings/c/{}/index.m3u8",
+        stream.name.rsplit('/').next().unwrap()
+    );
     let url = format!("http://{}{path}", clients.http);
     let found = async || (get(clients.http, &path).await.status == 200).then_some(());
     wait_for("the recording", LIMIT, found).await.unwrap();

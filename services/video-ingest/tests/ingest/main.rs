@@ -31,6 +31,8 @@ mod interleaved;
 mod keys;
 mod limits;
 mod low_latency;
+#[cfg(feature = "s3")]
+mod on_s3;
 mod plays;
 mod publish;
 mod reads;
@@ -40,8 +42,6 @@ mod restart;
 mod rtmps;
 mod silence;
 mod slow_players;
-#[cfg(feature = "s3")]
-mod on_s3;
 mod stock;
 mod storage;
 mod watching;

@@ -61,7 +61,9 @@ async fn a_recording_is_whole_although_the_server_and_the_service_were_killed_in
 
     let first = ffmpeg::publish(&format!("rtmp://{}/live/{secret}", clients.rtmp), None).unwrap();
     let uploaded = async || (files(&objects).await.len() >= 3).then_some(());
-    wait_for("the first segments in the bucket", LONG, uploaded).await.unwrap();
+    wait_for("the first segments in the bucket", LONG, uploaded)
+        .await
+        .unwrap();
     let stream = current(&clients).await.expect("it is live meanwhile");
     server.kill();
     let playlist = clients
@@ -90,7 +92,13 @@ async fn a_recording_is_whole_although_the_server_and_the_service_were_killed_in
     let name = stream.name.replace("liveStreams", "recordings");
     let recording = async || {
         let request = Request::new(GetRecordingRequest { name: name.clone() });
-        clients.recordings().get_recording(request).await.ok()?.into_inner().recording
+        clients
+            .recordings()
+            .get_recording(request)
+            .await
+            .ok()?
+            .into_inner()
+            .recording
     };
     let found = recording().await.expect("it is there at once");
     assert_eq!(found.storage(), RecordingStorage::Uploading);
@@ -98,8 +106,14 @@ async fn a_recording_is_whole_although_the_server_and_the_service_were_killed_in
     let from_disk = ffmpeg::play(&url, None).await.unwrap();
 
     server.restart().unwrap();
-    let brought = async || recording().await.filter(|found| found.storage() == RecordingStorage::Objects);
-    wait_for("the recording in the bucket", LONG, brought).await.unwrap();
+    let brought = async || {
+        recording()
+            .await
+            .filter(|found| found.storage() == RecordingStorage::Objects)
+    };
+    wait_for("the recording in the bucket", LONG, brought)
+        .await
+        .unwrap();
     let ids: Vec<&str> = stream.name.split('/').collect();
     let local = folder.path().join("data/media").join(ids[1]).join(ids[3]);
     std::fs::remove_dir_all(&local).unwrap();
@@ -109,7 +123,11 @@ async fn a_recording_is_whole_although_the_server_and_the_service_were_killed_in
     assert_eq!(pictures as usize, from_disk.video.len());
     // All that was received is there: what the first encoder sent up to its last whole segment, and all of the second.
     let seconds = i64::from(ffmpeg::FRAME_RATE);
-    assert!(i64::try_from(from_disk.video.len()).unwrap() >= (5 + 6) * seconds, "{}", from_disk.video.len());
+    assert!(
+        i64::try_from(from_disk.video.len()).unwrap() >= (5 + 6) * seconds,
+        "{}",
+        from_disk.video.len()
+    );
     let told = found.duration.unwrap();
     let told = told.seconds * 1_000 + i64::from(told.nanos) / 1_000_000;
     let read = i64::try_from(from_disk.video.len()).unwrap() * 1_000 / seconds;
@@ -121,8 +139,10 @@ async fn a_recording_is_whole_although_the_server_and_the_service_were_killed_in
         .delete_recording(clients.by(OWNER, request))
         .await
         .unwrap();
-    wait_for("an empty bucket", LONG, async || files(&objects).await.is_empty().then_some(()))
-        .await
-        .unwrap();
+    wait_for("an empty bucket", LONG, async || {
+        files(&objects).await.is_empty().then_some(())
+    })
+    .await
+    .unwrap();
     assert_eq!(get(clients.http, &found.playback_path).await.status, 404);
 }

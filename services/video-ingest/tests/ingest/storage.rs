@@ -21,15 +21,17 @@ pub(crate) const DVR: &str = "MARQUEE_TEST_INGEST_DVR";
 
 /// Broadcasts so many milliseconds, and waits until what is kept of it is ready.
 async fn broadcast(stage: &Stage, secret: &str, millis: u32) -> Recording {
-    let mut recordings = Story::of_recordings(&*stage.bus).await;
-    let before = listed(&stage.clients).await.len();
+    let known: Vec<String> = listed(&stage.clients).await.into_iter().map(|r| r.name).collect();
     let mut encoder = Encoder::publish(stage.clients.rtmp, secret).await.unwrap();
     encoder.send(millis).await.unwrap();
     encoder.finish().await;
-    for _ in 0..before {
-        recordings.next().await;
-    }
-    recordings.expect_ready().await
+    let its_own = async || {
+        let recordings = listed(&stage.clients).await;
+        recordings
+            .into_iter()
+            .find(|recording| !known.contains(&recording.name))
+    };
+    wait_for("its recording", LIMIT, its_own).await.unwrap()
 }
 
 async fn listed(clients: &Clients) -> Vec<Recording> {
@@ -37,12 +39,17 @@ async fn listed(clients: &Clients) -> Vec<Recording> {
         parent: "channels/c".to_owned(),
         ..ListRecordingsRequest::default()
     };
-    let listed = clients.recordings().list_recordings(clients.by(OWNER, request)).await;
+    let listed = clients
+        .recordings()
+        .list_recordings(clients.by(OWNER, request))
+        .await;
     listed.unwrap().into_inner().recordings
 }
 
 async fn recording(clients: &Clients, name: &str) -> Option<Recording> {
-    let request = GetRecordingRequest { name: name.to_owned() };
+    let request = GetRecordingRequest {
+        name: name.to_owned(),
+    };
     let found = clients.recordings().get_recording(Request::new(request)).await;
     found.ok()?.into_inner().recording
 }
@@ -60,7 +67,9 @@ async fn brought(clients: &Clients, name: &str) -> Recording {
             .await
             .filter(|recording| recording.storage() == RecordingStorage::Objects)
     };
-    wait_for("the recording in the object store", LIMIT, ask).await.unwrap()
+    wait_for("the recording in the object store", LIMIT, ask)
+        .await
+        .unwrap()
 }
 
 fn with_objects(config: &mut Config, folder: &Path) {
@@ -85,7 +94,10 @@ async fn a_recording_is_brought_to_the_object_store_while_the_stream_is_live() {
     let (_, secret) = clients.key("c").await;
     let encoder = ffmpeg::publish(&format!("rtmp://{}/live/{secret}", clients.rtmp), Some(8)).unwrap();
     let started = story.expect("started").await;
-    let there = objects.path().join("c").join(started.name.rsplit('/').next().unwrap());
+    let there = objects
+        .path()
+        .join("c")
+        .join(started.name.rsplit('/').next().unwrap());
     let first = there.join("segment-0.m4s");
     wait_for("the first segment", LIMIT, async || first.exists().then_some(()))
         .await
@@ -121,7 +133,8 @@ async fn parts_of_a_recording_can_be_asked_for_wherever_it_is() {
         if from_objects {
             std::fs::remove_dir_all(within(&stage.folder.join("data/media"), &ready)).unwrap();
         }
-        let ask = async |range: &str| request(stage.clients.http, &path, &format!("range: {range}\r\n")).await;
+        let ask =
+            async |range: &str| request(stage.clients.http, &path, &format!("range: {range}\r\n")).await;
         let middle = ask("bytes=10-19").await;
         assert_eq!((middle.status, &middle.body[..]), (206, &whole.body[10..20]));
         assert_eq!(middle.header("content-range"), format!("bytes 10-19/{size}"));
@@ -130,8 +143,15 @@ async fn parts_of_a_recording_can_be_asked_for_wherever_it_is() {
         let rest = ask(&format!("bytes={}-", size - 7)).await;
         assert_eq!((rest.status, rest.body.len()), (206, 7));
         let beyond = ask(&format!("bytes={size}-")).await;
-        assert_eq!((beyond.status, beyond.header("content-range")), (416, &*format!("bytes */{size}")));
-        assert_eq!(ask("bytes=0-1,5-6").await.body, whole.body, "several are answered with all");
+        assert_eq!(
+            (beyond.status, beyond.header("content-range")),
+            (416, &*format!("bytes */{size}"))
+        );
+        assert_eq!(
+            ask("bytes=0-1,5-6").await.body,
+            whole.body,
+            "several are answered with all"
+        );
     }
 }
 
@@ -244,11 +264,15 @@ async fn the_oldest_recordings_make_room_on_the_disk_and_one_that_is_played_stay
     // It is watched as soon as the service is back, and before the disk is looked at.
     limited.storage.quota.disk.total = None;
     let stage = Stage::start(folder.path(), limited.clone()).await;
-    assert_eq!(listed(&stage.clients).await.len(), 4, "without a limit nothing goes");
+    assert_eq!(
+        listed(&stage.clients).await.len(),
+        4,
+        "without a limit nothing goes"
+    );
     stage.stop().await;
 
-    // Room for two and a half.
-    limited.storage.quota.disk.total = Some(size * 5 / 2);
+    // Room for two, and for the first half of another.
+    limited.storage.quota.disk.total = Some(size * 11 / 4);
     let stage = Stage::start(folder.path(), limited).await;
     let gone = async || (listed(&stage.clients).await.len() <= 2).then_some(());
     wait_for("the oldest to go", LIMIT, gone).await.unwrap();
@@ -259,8 +283,15 @@ async fn the_oldest_recordings_make_room_on_the_disk_and_one_that_is_played_stay
     // The older one of the two is watched now; so the newer one makes room for the next.
     assert_eq!(get(stage.clients.http, &kept[2].playback_path).await.status, 200);
     let next = broadcast(&stage, &secret, 4_000).await;
-    let gone = async || recording(&stage.clients, &kept[3].name).await.is_none().then_some(());
-    wait_for("the one that nobody watches to go", LIMIT, gone).await.unwrap();
+    let gone = async || {
+        recording(&stage.clients, &kept[3].name)
+            .await
+            .is_none()
+            .then_some(())
+    };
+    wait_for("the one that nobody watches to go", LIMIT, gone)
+        .await
+        .unwrap();
     let names: Vec<String> = listed(&stage.clients).await.into_iter().map(|r| r.name).collect();
     assert_eq!(names, [next.name, kept[2].name.clone()]);
 }
@@ -383,7 +414,10 @@ async fn a_deleted_recording_leaves_nothing_even_if_the_object_store_is_away_mea
 /// What the process holds, in KiB, without what it mapped from files.
 fn anonymous(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
@@ -406,13 +440,17 @@ async fn a_dvr_window_is_on_the_disk_and_not_in_memory() {
             .await
             .unwrap();
         let last = u64::from(until) / 2_000 - 2;
-        let playlist = clients.playlist_when(&stream, |playlist| playlist.last() >= last).await;
+        let playlist = clients
+            .playlist_when(&stream, |playlist| playlist.last() >= last)
+            .await;
         assert_eq!(playlist.first, 0, "all of it is listed");
         let path = stream.playback_path.replace("index.m3u8", "segment-0.m4s");
         assert_eq!(get(clients.http, &path).await.status, 200);
         held.push(anonymous(process.0.id()));
     }
-    let bytes = std::fs::read_dir(folder.path().join("data/media/c")).unwrap().flatten();
+    let bytes = std::fs::read_dir(folder.path().join("data/media/c"))
+        .unwrap()
+        .flatten();
     let bytes: u64 = bytes
         .flat_map(|stream| std::fs::read_dir(stream.path()).unwrap().flatten())
         .map(|file| file.metadata().unwrap().len())
@@ -442,7 +480,10 @@ async fn an_unrecorded_stream_keeps_its_dvr_window_and_then_nothing() {
     };
     let created = clients.keys().create_stream_key(clients.by(OWNER, request)).await;
     let created = created.unwrap().into_inner();
-    assert_eq!(created.stream_key.unwrap().recording(), RecordingPolicy::DoNotRecord);
+    assert_eq!(
+        created.stream_key.unwrap().recording(),
+        RecordingPolicy::DoNotRecord
+    );
     let mut encoder = Encoder::publish(clients.rtmp, &created.secret).await.unwrap();
     encoder.send(41_000).await.unwrap();
     let started = story.expect("started").await;
@@ -462,8 +503,10 @@ async fn an_unrecorded_stream_keeps_its_dvr_window_and_then_nothing() {
     encoder.finish().await;
     story.expect("interrupted").await;
     story.expect("ended").await;
-    wait_for("its files to go", Duration::from_secs(40), async || (!folder.exists()).then_some(()))
-        .await
-        .unwrap();
+    wait_for("its files to go", Duration::from_secs(40), async || {
+        (!folder.exists()).then_some(())
+    })
+    .await
+    .unwrap();
     assert_eq!(listed(clients).await, []);
 }
