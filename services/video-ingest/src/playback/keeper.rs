@@ -138,13 +138,12 @@ impl Playback {
             let Ok(account) = seen.session.account.parse() else {
                 continue;
             };
-            match self.entitlements.require(&account, &seen.session.event).await {
-                Err(Error::NotEntitled { .. }) => {
-                    tracing::info!(session = %seen.session.name(), "the session ends, since its account may not watch any more");
-                    self.revoke(&seen.session.id).await?;
-                }
-                // Who cannot be judged now goes on.
-                Ok(()) | Err(_) => {}
+            // Who cannot be judged now goes on.
+            if let Err(Error::NotEntitled { .. }) =
+                self.entitlements.require(&account, &seen.session.event).await
+            {
+                tracing::info!(session = %seen.session.name(), "the session ends, since its account may not watch any more");
+                self.revoke(&seen.session.id).await?;
             }
         }
         Ok(())

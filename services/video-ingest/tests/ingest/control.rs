@@ -123,7 +123,7 @@ async fn whom_the_owner_bans_is_gone_at_once_and_stays_away() {
         .await
         .unwrap()
         .into_inner();
-    assert_eq!(listed.bans, [made.clone()]);
+    assert_eq!(listed.bans, std::slice::from_ref(&made));
     let lift = DeleteBanRequest { name: made.name };
     clients.bans().delete_ban(clients.by(OWNER, lift)).await.unwrap();
     assert!(on_air.ask(Some(VIEWER), &on_air.stream.name).await.is_ok());
