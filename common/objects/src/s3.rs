@@ -137,7 +137,7 @@ impl Backend for S3 {
         }
         let asked = range.is_some();
         let options = GetOptions {
-            range: range.map(GetRange::Bounded),
+            range: range.map(asked_for),
             ..GetOptions::default()
         };
         match self.store.get_opts(&self.path(key), options).await {
@@ -204,6 +204,14 @@ impl S3 {
             return Err(Error::Range { size });
         }
         Err(failed(error))
+    }
+}
+
+/// Servers read the last byte as a signed number, and refuse one that is beyond it.
+fn asked_for(range: Range<u64>) -> GetRange {
+    match i64::try_from(range.end) {
+        Ok(_) => GetRange::Bounded(range),
+        Err(_) => GetRange::Offset(range.start),
     }
 }
 

@@ -99,7 +99,13 @@ mod cases {
 
     pub async fn a_range_is_a_part_of_the_object(objects: &Objects) {
         put(objects, "a", b"0123456789").await;
-        for (range, content) in [(0..1, "0"), (3..7, "3456"), (8..100, "89"), (0..10, "0123456789")] {
+        for (range, content) in [
+            (0..1, "0"),
+            (3..7, "3456"),
+            (8..100, "89"),
+            (0..10, "0123456789"),
+            (3..u64::MAX, "3456789"),
+        ] {
             let object = objects.get("a", Some(range.clone())).await.unwrap().unwrap();
             assert_eq!(
                 (object.size, object.range.clone()),
