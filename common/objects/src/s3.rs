@@ -199,7 +199,7 @@ impl Backend for S3 {
 impl S3 {
     async fn range_error(&self, key: &str, error: &object_store::Error) -> Result<Option<Object>> {
         let said = error.to_string();
-        if said.contains("416") || said.to_ascii_lowercase().contains("range") {
+        if said.contains("416 ") || said.to_ascii_lowercase().contains("range") {
             let size = self.size(key).await?.unwrap_or_default();
             return Err(Error::Range { size });
         }
@@ -225,7 +225,9 @@ fn failed(error: &object_store::Error) -> Error {
         _ if said.contains("403 Forbidden") || said.contains("AccessDenied") => Error::Denied(said),
         Driver::InvalidPath { .. } => Error::Key { key: said },
         // S3 servers say 507 or this code when their disk is full; a bucket that is missing can be made.
-        _ if said.contains("507") || said.contains("XMinioStorageFull") => Error::Full(said),
+        _ if said.contains("507 Insufficient Storage") || said.contains("XMinioStorageFull") => {
+            Error::Full(said)
+        }
         Driver::Generic { .. } | Driver::NotFound { .. } => Error::Unavailable(said),
         _ => Error::Other(said),
     }
