@@ -229,8 +229,10 @@ pub(crate) struct Seen {
     pub(crate) event: String,
     /// Of the first segment in the newest playlist.
     pub(crate) media_sequence: u64,
-    /// Of the newest segment there was, from 1.
+    /// Of the newest segment there was, from 1; a live playlist begins with gaps, which count.
     pub(crate) newest: u64,
+    /// Segments with media there were until now, by the number in the newest one's name.
+    pub(crate) segments: u64,
     pub(crate) ended: bool,
 }
 
@@ -287,6 +289,16 @@ impl Playlists {
         }
         seen.media_sequence = media_sequence;
         seen.newest = media_sequence + segments;
+        let named = text
+            .lines()
+            .filter_map(|line| {
+                line.strip_prefix("segment-")?
+                    .strip_suffix(".m4s")?
+                    .parse::<u64>()
+                    .ok()
+            })
+            .max();
+        seen.segments = seen.segments.max(named.map_or(0, |last| last + 1));
         seen.ended = text.contains("#EXT-X-ENDLIST");
     }
 }

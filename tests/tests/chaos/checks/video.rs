@@ -29,7 +29,7 @@ pub(super) async fn check(killer: &Killer, place: &Ready, ledgers: &Ledgers) -> 
             .all()
             .into_values()
             .find(|seen| seen.event == *event);
-        let newest = seen.map_or(0, |seen| seen.newest);
+        let newest = seen.map_or(0, |seen| seen.segments);
         if newest == 0 {
             client.meter.fault(format!("no player saw a segment of {event}"));
         }
