@@ -7,7 +7,8 @@
 //!        ledgers ──► checks, once the load has stopped and nothing lags: through the API, and from Kafka
 //! ```
 //!
-//! `cargo xtask chaos` kills fifty times; the test kills each part once. docs/TESTING.md has a run's table.
+//! `cargo xtask chaos` kills fifty times; the test kills each part once and freezes three. Either writes its table to `chaos.md` in the target
+//! folder.
 
 #![allow(
     clippy::print_stdout,
