@@ -11,10 +11,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use marquee_bus::{Record, TopicPartition, dead_letter};
+use marquee_bus::{Record, Retries, TopicPartition};
 use marquee_error::{ErrorExt as _, ErrorKind};
 use marquee_proto::name::EventName;
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use super::{Folder, GROUP, place, wait};
 use crate::domain::{Ledger, Received, fold};
@@ -238,18 +239,7 @@ impl Folder {
 
     /// Publishes a message that cannot be read, or stored, among the dead letters.
     pub(super) async fn bury(&self, record: &Record, reason: &str) {
-        let Record {
-            topic,
-            partition,
-            offset,
-            message,
-        } = record;
-        tracing::error!(%topic, partition, offset, id = message.id, reason, "to the dead letters");
-        let letter = dead_letter(record, GROUP, reason);
-        let mut failures = 0;
-        while let Err(error) = self.bus.publish(vec![letter.clone()]).await {
-            tracing::warn!(%error, "cannot publish a dead letter, trying again");
-            wait(&mut failures).await;
-        }
+        let (retries, never) = (Retries::default(), CancellationToken::new());
+        marquee_bus::bury(&*self.bus, record, GROUP, reason, &retries, &never).await;
     }
 }
